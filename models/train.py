@@ -1,0 +1,41 @@
+"""Trains the pretrained models on MNIST and writes them with their manifest into this folder.
+
+It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from vae_opt_util import RECIPES, evaluate, evaluate_classifier, load_data, save_pretrained, train, versions
+
+checkpoints = Path(__file__).resolve().parent.parent / 'build' / 'checkpoints'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('names', nargs='*', default=list(RECIPES), help='models to train (default: all)')
+    parser.add_argument('--seed', type=int, default=0)
+    arguments = parser.parse_args()
+
+    data = load_data('mnist')
+    for name in arguments.names:
+        model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints / name)
+        measure = evaluate if name.startswith('vae') else evaluate_classifier
+        metrics = {key: round(value, 4) for key, value in measure(model, data.x_test, data.y_test).items()}
+        save_pretrained(model, name, {
+            'trained': time.strftime('%Y-%m-%d'),
+            'data': f'{data.name}, {len(data.x_train):,} training images',
+            'seed': arguments.seed,
+            'epochs': len(history),
+            'batch_size': 64,
+            'seconds': round(sum(epoch['seconds'] for epoch in history)),
+            'versions': versions('keras', 'tensorflow', 'numpy'),
+            'test_metrics': metrics,
+            'history': [{key: round(value, 4) for key, value in epoch.items()} for epoch in history],
+        })
+        print(f'{name}: {metrics} on the {len(data.x_test):,} test images', flush=True)
+
+
+if __name__ == '__main__':
+    main()
