@@ -9,20 +9,24 @@ the latent space have shape (n, latent_dim); losses and objectives are in nats, 
 
 import hashlib
 import json
-import math
 import os
 import platform
 import socket
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patheffects import withStroke
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 
@@ -59,6 +63,7 @@ with _without_start_up_chatter():
 image_shape = (28, 28, 1)
 num_labels = 10
 models_dir = Path(__file__).resolve().parent / 'models'
+checkpoints_dir = models_dir.parent / 'build' / 'checkpoints'
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Data
@@ -483,17 +488,35 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
     learning_rate = float(model.optimizer.learning_rate)
     checkpoint = _Checkpoint(checkpoint_dir, settings)
     history = checkpoint.restore(model, epochs)
+    if history:
+        print(f'{name}: epochs 1 to {len(history)} of {epochs} read back from {checkpoint.folder}')
 
-    with _Progress(name, epochs, math.ceil(len(x_train) / batch_size), len(history)) as progress:
+    def running_means(on_batch, x, y, order, size):
+        # Keras's `fit` would do all this, but the data pipelines that it sets up for TensorFlow can take 20 seconds to
+        # come down, one for training and one for test images, and an epoch takes 40.
+        seen, sums = 0, {}
+        for start in range(0, len(order), size):
+            batch = order[start:start + size]
+            logs = on_batch(x[batch], targets(x[batch], y[batch]), return_dict=True)
+            seen += len(batch)
+            for key, value in _loss_parts(logs, is_vae).items():
+                sums[key] = sums.get(key, 0.0) + len(batch) * value
+            yield {key: value / seen for key, value in sums.items()}
+
+    steps = -(-len(x_train) // batch_size)
+    with tqdm(total=epochs * steps, initial=len(history) * steps, desc=name, unit='step', file=sys.stdout,
+              mininterval=1.0) as bar:
         for epoch in range(len(history), epochs):
             _reseed(model, seed, epoch)
             model.optimizer.learning_rate = learning_rate * RECIPES[name].learning_rate_decay ** epoch
             order = np.random.default_rng((seed, epoch)).permutation(len(x_train))
-            x, y = x_train[order], y_train[order]
             started = time.perf_counter()
-            logs = model.fit(x, targets(x, y), batch_size=batch_size, shuffle=False, verbose=0,
-                             validation_data=(x_test, targets(x_test, y_test)), callbacks=[progress]).history
-            parts = _loss_parts({key: values[0] for key, values in logs.items()}, is_vae)
+            for parts in running_means(model.train_on_batch, x_train, y_train, order, batch_size):
+                bar.set_postfix({'epoch': f'{epoch + 1}/{epochs}'}
+                                | {key: f'{value:.4g}' for key, value in parts.items()}, refresh=False)
+                bar.update()
+            *_, test_parts = running_means(model.test_on_batch, x_test, y_test, np.arange(len(x_test)), 500)
+            parts |= {f'val_{key}': value for key, value in test_parts.items()}
             if not all(np.isfinite(value) for value in parts.values()):
                 raise FloatingPointError(f'Training of {name!r} diverged in epoch {epoch + 1}: {parts}. Epochs before '
                                          'it are in the checkpoint, if there is one; try another seed.')
@@ -519,19 +542,16 @@ def _compile(model):
 
 def _loss_parts(logs, is_vae):
     """Names the parts of the loss in Keras's logs; the KL divergence is what the other parts leave of the whole."""
-    parts = {}
-    for prefix in ('', 'val_') if any(key.startswith('val_') for key in logs) else ('',):
-        if not is_vae:
-            parts |= {prefix + key: logs[prefix + key] for key in ('loss', 'accuracy')}
-            continue
-        loss, predictor = logs[f'{prefix}loss'], logs.get(f'{prefix}predictor_loss')
-        reconstruction = logs[f'{prefix}reconstruction_loss' if predictor is None else f'{prefix}decoder_loss']
-        parts[f'{prefix}reconstruction'] = reconstruction
-        parts[f'{prefix}kl'] = loss - reconstruction - (0.0 if predictor is None else predictor_weight * predictor)
-        if predictor is not None:
-            parts[f'{prefix}predictor'] = predictor
-        if f'{prefix}predictor_accuracy' in logs:
-            parts[f'{prefix}accuracy'] = logs[f'{prefix}predictor_accuracy']
+    logs = {key: float(value) for key, value in logs.items()}
+    if not is_vae:
+        return {'loss': logs['loss'], 'accuracy': logs['accuracy']}
+    if 'predictor_loss' not in logs:
+        return {'reconstruction': logs['reconstruction_loss'], 'kl': logs['loss'] - logs['reconstruction_loss']}
+    parts = {'reconstruction': logs['decoder_loss'],
+             'kl': logs['loss'] - logs['decoder_loss'] - predictor_weight * logs['predictor_loss'],
+             'predictor': logs['predictor_loss']}
+    if 'predictor_accuracy' in logs:
+        parts['accuracy'] = logs['predictor_accuracy']
     return parts
 
 
@@ -541,37 +561,6 @@ def _reseed(model, seed, epoch):
         if hasattr(layer, 'seed_generator'):
             state = np.random.SeedSequence((seed, epoch, index)).generate_state(2)
             layer.seed_generator.state.assign(state.astype(layer.seed_generator.state.dtype))
-
-
-class _Progress(keras.callbacks.Callback):
-    """A bar over all steps of a training, with the running means of its losses and the epoch they belong to."""
-
-    def __init__(self, name, epochs, steps, finished):
-        super().__init__()
-        self.is_vae, self.epochs, self.finished = name.startswith('vae'), epochs, finished
-        self.bar = tqdm(total=epochs * steps, initial=finished * steps, desc=name, unit='step', file=sys.stdout,
-                        mininterval=1.0)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.bar.close()
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Reading a loss waits for the device, so it is read no more often than it is shown.
-        if time.time() - self.bar.last_print_t > self.bar.mininterval:
-            self._show(logs)
-        self.bar.update()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.finished += 1
-        self._show(logs)
-
-    def _show(self, logs):
-        parts = _loss_parts(logs, self.is_vae)
-        self.bar.set_postfix({'epoch': f'{self.finished}/{self.epochs}'}
-                             | {key: f'{value:.4g}' for key, value in parts.items()}, refresh=False)
 
 
 class _Checkpoint:
@@ -732,3 +721,544 @@ def _checked_model_name(name):
 def versions(*packages):
     """The versions of Python and of installed packages: a dict of strings."""
     return {'python': platform.python_version(), **{package: metadata.version(package) for package in packages}}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Latent spaces
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def encode(x, model):
+    """Encodes images (n, 28, 28, 1) with a joint model's encoder: `t_mean`, float32 (n, latent_dim)."""
+    return predict(model.get_layer('encoder'), _checked_images(x), 'encode')[0]
+
+
+def predict(model, x, description, batch_size=500):
+    """Calls a Keras model on all of `x`, a batch at a time; shows a bar where that takes several batches.
+
+    Args:
+        model: a Keras model with one input.
+        x: array (n, …) of its inputs.
+        description: what the bar says.
+
+    Returns:
+        An array (n, …), or a list of arrays where the model has several outputs.
+    """
+    starts = range(0, max(len(x), 1), batch_size)
+    with tqdm(total=len(x), desc=description, unit=' points', file=sys.stdout, disable=len(starts) < 4) as bar:
+        batches = []
+        for start in starts:
+            # Keras's `predict` sets up a data pipeline at each call, 50 times the cost of this one for a point.
+            batches.append(model.predict_on_batch(x[start:start + batch_size]))
+            bar.update(len(x[start:start + batch_size]))
+    if isinstance(batches[0], list):
+        return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
+    return np.concatenate(batches)
+
+
+def knn_label_accuracy(t, y, k=10):
+    """Share of points whose label the majority of `k` nearest neighbours has: how little the labels overlap.
+
+    Five-fold cross-validation: the neighbours come from the other four fifths.
+
+    Args:
+        t: points, (n, latent_dim).
+        y: their labels, integers, (n,).
+    """
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return float(cross_val_score(KNeighborsClassifier(k), t, y, cv=5).mean())
+
+
+def linear_value_r2(t, y):
+    """R² of the linear fit of digit values `y` (n,) on points `t` (n, latent_dim): how much one gradient explains."""
+    from sklearn.linear_model import LinearRegression
+
+    return float(LinearRegression().fit(t, y).score(t, y))
+
+
+def label_regions(t_grid, t, y, k=10):
+    """Divides latent space into the regions of the labels, as encoded images show them.
+
+    Args:
+        t_grid: the points to divide, (m, latent_dim).
+        t: encoded images, (n, latent_dim).
+        y: their labels, integers, (n,).
+        k: how many of the nearest images decide a point's label.
+
+    Returns:
+        For each point of `t_grid` the label of its region, (m,), and its distance to the nearest image, (m,).
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    neighbors = KNeighborsClassifier(k).fit(t, y)
+    return neighbors.predict(t_grid), neighbors.kneighbors(t_grid, 1)[0][:, 0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Objectives
+# ---------------------------------------------------------------------------------------------------------------------
+
+# The article's floor under a probability. It caps the label's term at −log 1e-8 = 18.4 nats.
+probability_floor = 1e-8
+
+
+def nll_prior(t):
+    """−log N(t | 0, I) of points (n, latent_dim): float64 (n, 1), nats."""
+    t = np.asarray(t, dtype='float64')
+    return 0.5 * (np.square(t).sum(axis=1, keepdims=True) + t.shape[1] * np.log(2 * np.pi))
+
+
+def nll_all_targets(label_probs, t):
+    """The objective of equation (1) for all ten targets at once, in one batched call.
+
+    f(t, target) = −log(p(y = target | t) + 1e-8) − log N(t | 0, I).
+
+    Args:
+        label_probs: a Keras model from points to label probabilities (n, 10): a predictor, or what
+            `create_decode_classify` returns.
+        t: points, (n, latent_dim).
+
+    Returns:
+        float64 (n, 10), nats.
+
+    Raises:
+        ValueError: `t` has another shape, or numbers that are not finite.
+    """
+    t = _checked_points(t, label_probs.input.shape[1])
+    probs = predict(label_probs, t.astype('float32'), label_probs.name).astype('float64')
+    return nll_prior(t) - np.log(probs + probability_floor)
+
+
+def create_decode_classify(decoder, classifier):
+    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call."""
+    return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
+
+
+def create_nll_predict(predictor, target):
+    """Creates the article's first objective for `target`: prior and predictor.
+
+    Returns:
+        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats; see `nll_all_targets`.
+
+    Raises:
+        ValueError: `target` is not a label.
+    """
+    return _create_nll(predictor, target)
+
+
+def create_nll(decoder, classifier, target):
+    """Creates the article's second objective for `target`: prior and classifier of the decoded image.
+
+    Decoding and classifying is one compiled call.
+
+    Returns:
+        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats; see `nll_all_targets`.
+
+    Raises:
+        ValueError: `target` is not a label.
+    """
+    return _create_nll(create_decode_classify(decoder, classifier), target)
+
+
+def _create_nll(label_probs, target):
+    if not isinstance(target, (int, np.integer)) or not 0 <= target < num_labels:
+        raise ValueError(f'target must be a label, an integer from 0 to 9, got {target!r}.')
+
+    def nll(t):
+        return nll_all_targets(label_probs, t)[:, [target]]
+
+    return nll
+
+
+def _checked_points(t, latent_dim):
+    t = np.asarray(t)
+    if t.ndim != 2 or t.shape[1] != latent_dim or not np.issubdtype(t.dtype, np.number):
+        raise ValueError(f'Points must be numbers with shape (n, {latent_dim}), got {t.dtype} with shape {t.shape}.')
+    if not np.isfinite(t).all():
+        raise ValueError('Points must be finite, got NaN or infinity.')
+    return t.astype('float64')
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Search
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _import_gpyopt():
+    """Imports GPyOpt when the first search needs it, without its side effect on the process.
+
+    GPyOpt calls `warnings.filterwarnings('ignore')` while it is imported, which would silence every warning of the
+    user's own code from then on.
+    """
+    with warnings.catch_warnings():
+        import GPyOpt
+        import GPyOpt.methods
+    return GPyOpt
+
+
+@contextmanager
+def _gpyopt_call(seed, num_evaluations):
+    """Surrounds each use of GPyOpt, which is archived, with what it needs from its caller.
+
+    - It draws from NumPy's global random state and has no seed argument: the state is set from the search's seed and
+      the number of evaluations so far, and put back afterwards. What ran before in the process makes no difference.
+    - Its covariance matrices are so small that a BLAS with several threads spends its time waiting: one thread makes
+      a search several times faster.
+    - Its hyperparameter restarts run into infinities that they discard, and warn of them.
+    """
+    state = np.random.get_state()
+    np.random.seed(np.random.SeedSequence((seed, num_evaluations)).generate_state(4))
+    try:
+        with threadpool_limits(1, user_api='blas'), warnings.catch_warnings():
+            warnings.filterwarnings('ignore', module='GPyOpt|GPy|paramz')
+            yield
+    finally:
+        np.random.set_state(state)
+
+
+def create_optimizer(objective, domain, seed=0):
+    """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
+
+    The settings are the article's: a Gaussian process (Matérn-5/2, learned noise), expected improvement with jitter
+    0.01, and two random starting points.
+
+    Args:
+        objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better.
+        domain: the bounds of the box, a sequence of d pairs `(low, high)`.
+        seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
+
+    Returns:
+        A `LatentOptimizer`.
+
+    Raises:
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high.
+    """
+    return LatentOptimizer(objective, domain, seed)
+
+
+class LatentOptimizer:
+    """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
+
+    A proposal depends on `X`, `Y` and the seed and on nothing else: the Gaussian process is fitted anew for each. So
+    looking at a search, or asking it for a proposal, does not change what it does next.
+
+    Attributes:
+        X: the points evaluated so far, float64 (n, d).
+        Y: their values, float64 (n, 1).
+    """
+
+    num_starting_points = 2
+    jitter = 0.01
+
+    def __init__(self, objective, domain, seed):
+        self.objective = objective
+        self.domain = _checked_domain(domain)
+        self.seed = seed
+        self.X = np.empty((0, len(self.domain)))
+        self.Y = np.empty((0, 1))
+
+    def run_optimization(self, max_iter):
+        """Evaluates the starting points, if that is still to do, and then `max_iter` proposals.
+
+        GPyOpt's own loop is not used: it ends early and in silence where two proposals nearly coincide or a fit fails.
+
+        Raises:
+            ValueError: the objective returned something else than one finite number. Like any error that the
+                objective raises itself it leaves all earlier evaluations in `X` and `Y`, and the search can go on.
+        """
+        if not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
+            raise ValueError(f'max_iter must be a number of evaluations, an integer of at least 0, got {max_iter!r}.')
+        missing = max(self.num_starting_points - len(self.X), 0)
+        with tqdm(range(missing + max_iter), desc='search', unit='evaluation', file=sys.stdout) as bar:
+            for _ in bar:
+                x = self.suggest_next_locations()
+                y = self._evaluate(x)
+                self.X, self.Y = np.vstack((self.X, x)), np.vstack((self.Y, y))
+                bar.set_postfix(best=f'{self.Y.min():.4g}', refresh=False)
+
+    def suggest_next_locations(self):
+        """Proposes where to evaluate the objective next: float64 (1, d)."""
+        with _gpyopt_call(self.seed, len(self.X)):
+            if len(self.X) < self.num_starting_points:
+                return np.random.uniform(*self.domain.T)[np.newaxis]
+            try:
+                return self._gpyopt().suggest_next_locations()
+            except np.linalg.LinAlgError as error:
+                tqdm.write(f'No Gaussian process can be fitted to these {len(self.X)} evaluations ({error}); the next '
+                           'point is a random one.', file=sys.stdout)
+                return np.random.uniform(*self.domain.T)[np.newaxis]
+
+    def posterior(self, t):
+        """Fits the Gaussian process to all evaluations and predicts at points `t` (n, d).
+
+        Returns:
+            Posterior mean, posterior standard deviation of the function without noise, and expected improvement on
+            the lowest posterior mean among the evaluated points, each (n, 1) in the units of the objective.
+
+        Raises:
+            ValueError: there are fewer evaluations than starting points, or `t` has another shape.
+        """
+        if len(self.X) < self.num_starting_points:
+            raise ValueError(f'There are {len(self.X)} evaluations, and a posterior needs {self.num_starting_points}. '
+                             'Call run_optimization first.')
+        t = _checked_points(t, len(self.domain))
+        with _gpyopt_call(self.seed, len(self.X)):
+            optimizer = self._gpyopt()
+            optimizer._update_model(optimizer.normalization_type)
+            # GPyOpt models (Y − mean) / deviation, or Y − mean where all values are equal.
+            scale = self.Y.std() or 1.0
+            mean, deviation = optimizer.model.predict(t, with_noise=False)
+            expected_improvement = -optimizer.acquisition.acquisition_function(t)
+        return self.Y.mean() + scale * mean, scale * deviation, scale * expected_improvement
+
+    def plot_acquisition(self, unit='nats'):
+        """Draws posterior mean, posterior deviation and expected improvement over a box of two dimensions.
+
+        Returns:
+            A figure with the evaluated points, and the next proposal where expected improvement is highest.
+
+        Raises:
+            ValueError: the box has other than two dimensions, or there are too few evaluations.
+        """
+        if len(self.domain) != 2:
+            raise ValueError(f'plot_acquisition draws a box of two dimensions, this one has {len(self.domain)}.')
+        gx, gy, t = create_grid(self.domain)
+        panels = zip(('Posterior mean', 'Posterior standard deviation', 'Expected improvement'),
+                     self.posterior(t), strict=True)
+        next_location = self.suggest_next_locations()
+
+        figure, axes = plt.subplots(1, 3, figsize=(15, 4.4), layout='constrained', sharex=True, sharey=True)
+        for axis, (title, values) in zip(axes, panels, strict=True):
+            norm = None
+            if axis is axes[2]:
+                # It spans many orders of magnitude, and may underflow to 0 everywhere.
+                highest = max(values.max(), 1e-300)
+                norm = matplotlib.colors.LogNorm(1e-8 * highest, highest, clip=True)
+            mesh = axis.pcolormesh(gx, gy, values.reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
+            figure.colorbar(mesh, ax=axis, label=unit)
+            axis.plot(*self.X.T, 'o', markersize=4, color='white', markeredgecolor='black', label='evaluated')
+            axis.plot(*next_location.T, 'X', markersize=10, color='red', markeredgecolor='white', clip_on=False,
+                      label='next proposal')
+            _label_latent_axes(axis, title)
+        axes[0].legend(loc='lower left', framealpha=0.9)
+        return figure
+
+    def _evaluate(self, x):
+        y = np.asarray(self.objective(x.copy()))
+        if y.shape != (1, 1) or not np.issubdtype(y.dtype, np.number) or not np.isfinite(y).all():
+            raise ValueError(f'At {x} the objective must return one finite number with shape (1, 1), got {y!r}. The '
+                             f'{len(self.X)} evaluations before it are kept in X and Y.')
+        return y
+
+    def _gpyopt(self):
+        gpyopt = _import_gpyopt()
+        domain = [{'name': f't{i}', 'type': 'continuous', 'domain': tuple(bounds)}
+                  for i, bounds in enumerate(self.domain, start=1)]
+        return gpyopt.methods.BayesianOptimization(
+            f=None, domain=domain, X=self.X, Y=self.Y, model_type='GP', acquisition_type='EI',
+            acquisition_jitter=self.jitter, exact_feval=False)
+
+
+def _checked_domain(domain):
+    box = np.array(domain, dtype='float64')
+    if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0 or not np.isfinite(box).all():
+        raise ValueError(f'domain must be a sequence of pairs (low, high) of finite numbers, got {domain!r}.')
+    if not (box[:, 0] < box[:, 1]).all():
+        raise ValueError(f'Each pair of domain must have low < high, got {domain!r}. Leave out a coordinate that is '
+                         'fixed, and put it back inside the objective.')
+    return box
+
+
+def create_grid(domain, points=80):
+    """Creates a regular grid over a box of two dimensions.
+
+    Args:
+        domain: the bounds, two pairs `(low, high)`.
+        points: how many there are along each side.
+
+    Returns:
+        `gx, gy, t`: the coordinates of the grid, each (points, points), and its points as rows, (points², 2).
+    """
+    gx, gy = np.meshgrid(*(np.linspace(low, high, points) for low, high in _checked_domain(domain)))
+    return gx, gy, np.c_[gx.ravel(), gy.ravel()]
+
+
+def top(optimizer, num=10):
+    """The `num` best evaluations of a search, best first: points (num, d) and values (num, 1)."""
+    best = np.argsort(optimizer.Y[:, 0], kind='stable')[:num]
+    return optimizer.X[best], optimizer.Y[best]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Figures and tables
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def table(header, rows):
+    """Shows rows of cells below a header as a Markdown table, where a notebook displays what this returns."""
+    from IPython.display import Markdown
+
+    lines = [header, ['---'] * len(header), *rows]
+    return Markdown('\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines))
+
+
+# Ten colours that people with colour vision deficiency can tell apart (Petroff, arXiv 2107.02270).
+label_colors = matplotlib.color_sequences['petroff10']
+
+
+def _label_latent_axes(axis, title):
+    axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$')
+
+
+def _show_image(axis, image, title):
+    axis.imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1)
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()
+
+
+def plot_architecture(latent_dim):
+    """Draws the joint model: what is computed from what, and which part of the loss each output enters."""
+    figure, axis = plt.subplots(figsize=(13, 4), layout='constrained')
+    axis.set(xlim=(0, 13), ylim=(0.2, 4), title='The joint VAE-predictor model: networks (coloured), what passes '
+             'between them (white), parts of the loss (red)')
+    axis.set_axis_off()
+    boxes = {name: axis.text(x, y, text, ha='center', va='center', fontsize=12,
+                             bbox={'boxstyle': 'round,pad=0.5', 'facecolor': color, 'edgecolor': 'black'})
+             for name, x, y, text, color in (
+                 ('image', 0.8, 2.8, 'image\n28 × 28', 'white'),
+                 ('encoder', 2.7, 2.8, 'encoder\nCNN', 'lightblue'),
+                 ('moments', 5.1, 2.8, f't_mean, t_log_var\n{latent_dim} numbers each', 'white'),
+                 ('sampler', 7.4, 2.8, 'sampler', 'lightblue'),
+                 ('t', 8.8, 2.8, 't', 'white'),
+                 ('decoder', 10.2, 2.8, 'decoder\nCNN', 'lightblue'),
+                 ('decoded', 12.1, 2.8, 'decoded\nimage', 'white'),
+                 ('predictor', 5.1, 1.1, 'predictor\ndense', 'orange'),
+                 ('predicted', 7.8, 1.1, 'label probabilities\nor value', 'white'))}
+    for start, end in (('image', 'encoder'), ('encoder', 'moments'), ('moments', 'sampler'), ('sampler', 't'),
+                       ('t', 'decoder'), ('decoder', 'decoded'), ('moments', 'predictor'), ('predictor', 'predicted')):
+        axis.annotate('', boxes[end].get_position(), boxes[start].get_position(), arrowprops={
+            'arrowstyle': '->', 'lw': 1.5, 'shrinkA': 3, 'shrinkB': 3,
+            'patchA': boxes[start].get_bbox_patch(), 'patchB': boxes[end].get_bbox_patch()})
+    axis.text(5.25, 1.95, 't_mean, never a sample', fontsize=10, style='italic', va='center')
+    for x, y, text in ((5.1, 3.6, 'KL divergence from N(0, I)'), (12.1, 2.0, 'reconstruction loss'),
+                       (7.8, 0.4, f'{predictor_weight:g} × predictor loss')):
+        axis.text(x, y, text, ha='center', va='center', fontsize=11, color='firebrick')
+    return figure
+
+
+def plot_images(images, labels, title):
+    """Draws a row of images (n, 28, 28, 1) under their labels (n,)."""
+    figure, axes = plt.subplots(1, len(images), figsize=(1.3 * len(images), 1.9), layout='constrained', squeeze=False)
+    for axis, image, label in zip(axes[0], images, labels, strict=True):
+        _show_image(axis, image, str(label))
+    figure.suptitle(title)
+    return figure
+
+
+def plot_learning_curves(histories, title):
+    """Draws the parts of the losses, for training and test images, against epochs.
+
+    Args:
+        histories: a dict from names of models to what `train` returns as their history.
+        title: of the figure.
+    """
+    parts = {'reconstruction': 'Reconstruction (nats)', 'kl': 'KL divergence (nats)',
+             'predictor': 'Predictor loss\n(nats; squared digits for the regressor)', 'loss': 'Cross-entropy (nats)'}
+    figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout='constrained')
+    for axis, (part, label) in zip(axes, parts.items(), strict=True):
+        for color, (name, history) in zip(label_colors, histories.items(), strict=False):
+            if part in history[0]:
+                epochs = range(1, len(history) + 1)
+                axis.plot(epochs, [epoch[f'val_{part}'] for epoch in history], '-', color=color, label=name)
+                axis.plot(epochs, [epoch[part] for epoch in history], ':', color=color)
+        axis.set(title=label, xlabel='Epoch')
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if part in ('predictor', 'loss'):
+            axis.set_yscale('log')
+    axes[0].legend(loc='upper right')
+    axes[3].legend(loc='upper right')
+    figure.suptitle(f'{title}: test images (lines), training images (dotted)')
+    return figure
+
+
+def plot_latent_spaces(ts, y, titles, title):
+    """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value.
+
+    Args:
+        ts: for each latent space the points, (n, 2).
+        y: labels of the images, (n,).
+        titles: for each latent space its title.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), layout='constrained', sharex=True, sharey=True,
+                                squeeze=False)
+    colorings = (matplotlib.colors.ListedColormap(label_colors), plt.get_cmap('viridis', num_labels))
+    for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
+        for axis, t, space in zip(axes[row], ts, titles, strict=True):
+            points = axis.scatter(*t.T, c=y, cmap=cmap, vmin=-0.5, vmax=9.5, s=1.5, linewidths=0, rasterized=True)
+            _label_latent_axes(axis, f'{space}, by {name}')
+            axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+            for label in np.unique(y):
+                axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center',
+                          va='center', path_effects=[withStroke(linewidth=3, foreground='white')])
+        figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
+    figure.suptitle(title)
+    return figure
+
+
+def plot_nll(gx, gy, nll, title):
+    """Draws an objective for all ten targets over a grid, with the minimum of each.
+
+    Args:
+        gx: first coordinates of the grid, (m, k).
+        gy: second coordinates, (m, k).
+        nll: the objective at the grid's points, (m * k, 10), nats; see `nll_all_targets`.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout='constrained', sharex=True, sharey=True)
+    norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
+    for target, axis in enumerate(axes.flat):
+        mesh = axis.pcolormesh(gx, gy, nll[:, target].reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
+        best = nll[:, target].argmin()
+        axis.plot(gx.flat[best], gy.flat[best], '*', markersize=14, color='red', markeredgecolor='white')
+        axis.set(title=f'target {target}: minimum {nll[best, target]:.2f} nats', aspect='equal')
+        axis.label_outer()
+    for axis in axes[:, 0]:
+        axis.set_ylabel('$t_2$')
+    for axis in axes[-1]:
+        axis.set_xlabel('$t_1$')
+    colorbar = figure.colorbar(mesh, ax=axes, label='Negative log-likelihood (nats)', ticks=[2, 4, 8, 16, 32])
+    colorbar.ax.yaxis.set_major_formatter('{x:g}')
+    colorbar.ax.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    figure.suptitle(title)
+    return figure
+
+
+def plot_top(optimizers, decoder, judge, title, num=10):
+    """Draws the best evaluations of searches, decoded, with their values and what the judge reads.
+
+    Args:
+        optimizers: a dict from targets to searches; each gets a row.
+        decoder: Keras model from points to images.
+        judge: Keras model from images to label probabilities.
+        title: of the figure.
+        num: images a row.
+    """
+    figure, axes = plt.subplots(len(optimizers), num, figsize=(1.3 * num, 1.75 * len(optimizers) + 0.4),
+                                layout='constrained', squeeze=False)
+    for row, (target, optimizer) in zip(axes, optimizers.items(), strict=True):
+        points, values = top(optimizer, num)
+        images = predict(decoder, points.astype('float32'), 'decode')
+        read = predict(judge, images, 'judge').argmax(axis=1)
+        for axis in row:
+            axis.set_axis_off()
+        for axis, image, value, label in zip(row, images, values[:, 0], read, strict=False):
+            _show_image(axis, image, f'{value:.2f}')
+            if label != target:
+                axis.text(26, 26, f'judge: {label}', fontsize=8, color='black', ha='right', va='bottom',
+                          bbox={'boxstyle': 'square,pad=0.2', 'facecolor': 'orange', 'edgecolor': 'none'})
+        row[0].text(-6, 14, f'{target}', fontsize=15, weight='bold', ha='right', va='center')
+    figure.suptitle(title)
+    return figure

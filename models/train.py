@@ -5,11 +5,17 @@ It goes on where an interrupted run stopped. `python models/train.py classifier 
 
 import argparse
 import time
-from pathlib import Path
 
-from vae_opt_util import RECIPES, evaluate, evaluate_classifier, load_data, save_pretrained, train, versions
-
-checkpoints = Path(__file__).resolve().parent.parent / 'build' / 'checkpoints'
+from vae_opt_util import (
+    RECIPES,
+    checkpoints_dir,
+    evaluate,
+    evaluate_classifier,
+    load_data,
+    save_pretrained,
+    train,
+    versions,
+)
 
 
 def main():
@@ -20,7 +26,7 @@ def main():
 
     data = load_data('mnist')
     for name in arguments.names:
-        model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints / name)
+        model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir / data.name / name)
         measure = evaluate if name.startswith('vae') else evaluate_classifier
         metrics = {key: round(value, 4) for key, value in measure(model, data.x_test, data.y_test).items()}
         save_pretrained(model, name, {

@@ -1,0 +1,32 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: run test lab train notebook clean
+
+run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
+	$(BIN)/python notebooks/run.py $(NOTEBOOK)
+
+test: $(INSTALLED)  ## check style and run all tests
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+lab: $(INSTALLED)  ## open the notebook in JupyterLab
+	$(BIN)/jupyter lab $(NOTEBOOK)
+
+train: $(INSTALLED)  ## train the pretrained models again, on MNIST
+	$(BIN)/python models/train.py
+
+notebook: $(INSTALLED)  ## execute the main notebook and store its outputs in it
+	$(BIN)/python notebooks/run.py $(NOTEBOOK) --in-place
+
+clean:  ## delete everything that was installed or built
+	rm -rf .venv build *.egg-info
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or later is needed, this is {sys.version}"'
+	@echo 'Installing into .venv (about 2 GB; only the first time) ...'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@

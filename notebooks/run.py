@@ -1,0 +1,135 @@
+"""Executes a notebook top to bottom, with its progress on the terminal, and leaves a page and figures to look at.
+
+`python notebooks/run.py notebooks/NAME.ipynb` writes the executed notebook, NAME.html, which needs no other file and no
+network, and each figure as PNG into build/NAME/. With `--in-place` the executed notebook also replaces the given one.
+`--set name=value` overrides a name that the notebook's cell tagged `parameters` assigns.
+"""
+
+import argparse
+import ast
+import base64
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+build_dir = Path(__file__).resolve().parent.parent / 'build'
+
+
+def override_parameters(notebook, overrides):
+    """Inserts a cell that assigns `overrides` (a dict of values) after the notebook's cell tagged `parameters`.
+
+    Raises:
+        ValueError: not exactly one cell has that tag, or it does not assign a name that is to be overridden.
+    """
+    tagged = [index for index, cell in enumerate(notebook.cells) if 'parameters' in cell.metadata.get('tags', [])]
+    if len(tagged) != 1:
+        raise ValueError(f'The notebook must have one cell tagged `parameters`, it has {len(tagged)}.')
+    assigned = {target.id for statement in ast.parse(notebook.cells[tagged[0]].source).body
+                if isinstance(statement, ast.Assign) for target in statement.targets}
+    unknown = sorted(set(overrides) - assigned)
+    if unknown:
+        raise ValueError(f'The cell tagged `parameters` does not assign {", ".join(unknown)}. It assigns '
+                         f'{", ".join(sorted(assigned))}.')
+    if overrides:
+        source = '\n'.join(f'{name} = {value!r}' for name, value in overrides.items())
+        notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(source))
+
+
+class _TerminalClient(NotebookClient):
+    """Executes a notebook and repeats what its cells print on the terminal, under the heading they stand below."""
+
+    def output(self, outs, msg, display_id, cell_index):
+        if msg['msg_type'] == 'stream':
+            sys.stdout.write(msg['content']['text'])
+            sys.stdout.flush()
+        return super().output(outs, msg, display_id, cell_index)
+
+
+def execute(notebook, folder):
+    """Executes a notebook in place, with `folder` as its working directory.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed; the message holds the cell and its traceback.
+    """
+    headings, heading = [], ''
+    for cell in notebook.cells:
+        if cell.cell_type == 'markdown' and (found := re.search(r'^#+ (.+)', cell.source, re.MULTILINE)):
+            heading = found[1]
+        headings.append(heading)
+
+    def announce(cell, cell_index):
+        if cell.cell_type == 'code':
+            print(f'\r[{cell_index + 1}/{len(notebook.cells)}] {headings[cell_index]}', flush=True)
+
+    _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True, on_cell_start=announce,
+                    resources={'metadata': {'path': str(folder)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.
+    notebook.metadata.kernelspec = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
+
+
+def export(notebook, folder, name):
+    """Writes an executed notebook into `folder` as notebook, as a page that stands alone, and its figures as PNG.
+
+    Returns:
+        The path of the page and the paths of the figures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob('*.png'):
+        path.unlink()
+    nbformat.write(notebook, folder / f'{name}.ipynb')
+
+    heading, figures = '', []
+    for cell in notebook.cells:
+        if cell.cell_type == 'markdown' and (found := re.search(r'^#+ (.+)', cell.source, re.MULTILINE)):
+            heading = re.sub(r'\W+', '-', found[1].lower()).strip('-')
+        for output in cell.get('outputs', []):
+            if 'image/png' in output.get('data', {}):
+                figures.append(folder / f'{len(figures) + 1:02}-{heading}.png')
+                figures[-1].write_bytes(base64.b64decode(output.data['image/png']))
+
+    page = nbformat.from_dict(notebook)
+    for cell in page.cells:
+        if cell.cell_type == 'markdown':
+            cell.source = _formulas_as_mathml(cell.source)
+    exporter = HTMLExporter(embed_images=True, mathjax_url='', require_js_url='', mermaid_js_url='')
+    html, _ = exporter.from_notebook_node(page, {'metadata': {'name': name}})
+    path = folder / f'{name}.html'
+    path.write_text(html)
+    return path, figures
+
+
+def _formulas_as_mathml(markdown):
+    """Writes TeX formulas as MathML, which browsers draw themselves; MathJax would be fetched from the network."""
+    markdown = re.sub(r'\$\$(.+?)\$\$', lambda found: convert(found[1].strip(), display='block'), markdown,
+                      flags=re.DOTALL)
+    return re.sub(r'\$([^$\n]+)\$', lambda found: convert(found[1]), markdown)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('notebook', type=Path)
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='override a parameter')
+    parser.add_argument('--in-place', action='store_true', help='also replace the notebook by the executed one')
+    arguments = parser.parse_args()
+
+    started = time.perf_counter()
+    notebook = nbformat.read(arguments.notebook, as_version=4)
+    override_parameters(notebook, {name: ast.literal_eval(value) for name, value in
+                                   (item.split('=', 1) for item in arguments.set)})
+    execute(notebook, arguments.notebook.resolve().parent)
+    page, figures = export(notebook, build_dir / arguments.notebook.stem, arguments.notebook.stem)
+    if arguments.in_place:
+        nbformat.write(notebook, arguments.notebook)
+    print(f'\nExecuted in {time.perf_counter() - started:.0f} seconds.\nPage to look at: {page}\n'
+          f'{len(figures)} figures as PNG: {page.parent}')
+
+
+if __name__ == '__main__':
+    main()

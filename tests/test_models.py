@@ -1,0 +1,142 @@
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import vae_opt_util
+from vae_opt_util import (
+    RECIPES,
+    create_classifier,
+    create_decoder,
+    create_encoder,
+    create_joint_model,
+    create_judge,
+    create_model,
+    create_predictor,
+    create_predictor_linear,
+    create_sampler,
+)
+
+
+def conv(inputs, filters):
+    return 9 * inputs * filters + filters
+
+
+def dense(inputs, units):
+    return inputs * units + units
+
+
+@pytest.mark.parametrize('latent_dim', [1, 2, 10])
+def test_architectures_are_the_articles(latent_dim):
+    encoder, decoder = create_encoder(latent_dim), create_decoder(latent_dim)
+    predictor, linear = create_predictor(latent_dim), create_predictor_linear(latent_dim)
+
+    assert encoder.count_params() == (conv(1, 32) + conv(32, 64) + 2 * conv(64, 64) + dense(14 * 14 * 64, 32)
+                                      + 2 * dense(32, latent_dim))
+    assert decoder.count_params() == dense(latent_dim, 12544) + conv(64, 32) + conv(32, 1)
+    assert predictor.count_params() == dense(latent_dim, 128) + dense(128, 128) + dense(128, 10)
+    assert linear.count_params() == dense(latent_dim, 128) + dense(128, 128) + dense(128, 1)
+    assert [output.shape for output in encoder.outputs] == [(None, latent_dim)] * 2
+    assert decoder.output.shape == (None, 28, 28, 1)
+    assert predictor.output.shape == (None, 10) and linear.output.shape == (None, 1)
+
+
+def test_classifiers(rng):
+    classifier, judge = create_classifier(), create_judge()
+    x = rng.random((3, 28, 28, 1), dtype='float32')
+
+    assert classifier.count_params() == (conv(1, 32) + conv(32, 64) + conv(64, 64) + dense(3 * 3 * 64, 64)
+                                         + dense(64, 10))
+    for network in (classifier, judge):
+        np.testing.assert_allclose(network.predict_on_batch(x).sum(axis=1), 1, rtol=1e-5)
+    assert judge.get_layer('features').output.shape == (None, 128)
+    assert judge.count_params() != classifier.count_params()
+
+
+@pytest.mark.parametrize('create', [create_encoder, create_decoder, create_predictor, create_predictor_linear])
+@pytest.mark.parametrize('latent_dim', [0, -1, 2.0, '2', None])
+def test_bad_latent_dim(create, latent_dim):
+    with pytest.raises(ValueError, match='latent_dim must be a positive integer'):
+        create(latent_dim)
+
+
+def test_sampler_moments():
+    t_mean = np.tile([1.0, -2.0], (100_000, 1)).astype('float32')
+    t_log_var = np.tile(np.log([4.0, 0.25]), (100_000, 1)).astype('float32')
+
+    t = keras.ops.convert_to_numpy(create_sampler(seed=1)([t_mean, t_log_var]))
+
+    np.testing.assert_allclose(t.mean(axis=0), [1, -2], atol=0.03)
+    np.testing.assert_allclose(t.std(axis=0), [2, 0.5], rtol=0.02)
+    assert abs(np.corrcoef(t.T)[0, 1]) < 0.02
+
+
+def test_sampler_seed():
+    moments = [np.zeros((5, 2), dtype='float32')] * 2
+    first, same, other = (keras.ops.convert_to_numpy(create_sampler(seed)(moments)) for seed in (1, 1, 2))
+
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_predictor_reads_the_mean(rng):
+    x = rng.random((4, 28, 28, 1), dtype='float32')
+    model = create_model('vae-predictor-softmax', latent_dim=3)
+
+    decoded, predicted = model.predict_on_batch(x)
+    decoded_again, predicted_again = model.predict_on_batch(x)
+
+    assert not np.allclose(decoded, decoded_again, atol=1e-7)
+    np.testing.assert_array_equal(predicted, predicted_again)
+    t_mean, _ = model.get_layer('encoder').predict_on_batch(x)
+    np.testing.assert_allclose(predicted, model.get_layer('predictor').predict_on_batch(t_mean), rtol=1e-5)
+
+
+@pytest.mark.parametrize('predictor', [None, create_predictor(2)])
+def test_kl_is_the_models_own_loss(predictor, rng):
+    x = rng.random((4, 28, 28, 1), dtype='float32')
+    encoder = create_encoder(2)
+    model = create_joint_model(encoder, create_decoder(2), create_sampler(0), predictor)
+    t_mean, t_log_var = encoder.predict_on_batch(x)
+
+    model(x)
+
+    expected = np.mean(-0.5 * np.sum(1 + t_log_var - t_mean ** 2 - np.exp(t_log_var), axis=1))
+    assert expected > 1e-6
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(sum(model.losses)), expected, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_models_by_name(name):
+    first, same, other = create_model(name, seed=1), create_model(name, seed=1), create_model(name, seed=2)
+
+    for a, b in zip(first.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True))
+
+
+def test_unknown_model():
+    with pytest.raises(ValueError, match="no model named 'vae'.*'judge'"):
+        create_model('vae')
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_saved_model_loads_in_a_fresh_process(name, tmp_path, rng):
+    x = rng.random((2, 28, 28, 1), dtype='float32')
+    model = create_model(name)
+    part = model.get_layer('encoder') if name.startswith('vae') else model
+    np.savez(tmp_path / 'expected.npz', x=x, y=np.concatenate(part.predict_on_batch(x)))
+    vae_opt_util.save_pretrained(model, name, {}, folder=tmp_path)
+
+    subprocess.run([sys.executable, '-c', f"""
+import numpy as np, vae_opt_util
+model = vae_opt_util.load_pretrained({name!r}, {str(tmp_path)!r})
+part = model.get_layer('encoder') if {name.startswith('vae')} else model
+expected = np.load({str(tmp_path / 'expected.npz')!r})
+np.testing.assert_allclose(np.concatenate(part.predict_on_batch(expected['x'])), expected['y'], rtol=1e-4, atol=1e-5)
+"""], check=True, cwd=tmp_path)
+    config = zipfile.ZipFile(tmp_path / f'{name}.keras').read('config.json').decode()
+    assert 'Lambda' not in config and 'optimizer' not in config
