@@ -9,6 +9,7 @@ the latent space have shape (n, latent_dim); losses and objectives are in nats, 
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import socket
@@ -18,6 +19,7 @@ import time
 import warnings
 import zipfile
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +61,9 @@ with _without_start_up_chatter():
     from keras import layers, ops
 
     ops.zeros(())  # Starts the backend's devices, which is when it reports a missing GPU.
+
+# Each of our models is compiled once or twice, for one batch size or any. TensorFlow counts them together and warns.
+logging.getLogger('tensorflow').addFilter(lambda record: 'triggered tf.function retracing' not in record.getMessage())
 
 image_shape = (28, 28, 1)
 num_labels = 10
@@ -574,7 +579,7 @@ class _Checkpoint:
         """Loads the newest weights into the compiled model and returns the learning curve up to them."""
         if self.folder is None or not (self.folder / 'history.json').exists():
             return []
-        state = json.loads((self.folder / 'history.json').read_text())
+        state = _read_json(self.folder / 'history.json', 'Delete its folder to train anew.')
         if state['settings'] != self.settings:
             differing = [key for key in self.settings if state['settings'].get(key) != self.settings[key]]
             raise ValueError(f'The checkpoint in {self.folder} was made with other settings ({", ".join(differing)}). '
@@ -610,6 +615,13 @@ class _Checkpoint:
         return self.folder / f'epoch-{epoch:03d}.weights.h5'
 
 
+def _read_json(path, remedy):
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:  # Not JSON, or not even text.
+        raise ValueError(f'{path} is damaged ({error}). {remedy}') from error
+
+
 def _write_text(path, text):
     """Writes a text file in one step: whoever reads it sees the old text or the new one, never a part."""
     unfinished = path.with_name(path.name + '.unfinished')
@@ -617,7 +629,7 @@ def _write_text(path, text):
     os.replace(unfinished, path)
 
 
-def evaluate(model, x, y, batch_size=500, seed=0):
+def evaluate(model, x, y, seed=0):
     """Measures a joint model on images and labels, with one sample of each image's posterior.
 
     Args:
@@ -631,15 +643,15 @@ def evaluate(model, x, y, batch_size=500, seed=0):
     """
     x, y = _checked_images(x), _checked_labels(y, len(x))
     encoder, decoder = model.get_layer('encoder'), model.get_layer('decoder')
-    t_mean, t_log_var = encoder.predict(x, batch_size=batch_size, verbose=0)
+    t_mean, t_log_var = predict(encoder, x, 'encode')
     epsilon = np.random.default_rng(seed).standard_normal(t_mean.shape, dtype='float32')
-    x_decoded = decoder.predict(t_mean + np.exp(0.5 * t_log_var) * epsilon, batch_size=batch_size, verbose=0)
+    x_decoded = predict(decoder, t_mean + np.exp(0.5 * t_log_var) * epsilon, 'decode')
 
     reconstruction = float(np.mean(ops.convert_to_numpy(reconstruction_loss(x, x_decoded))))
     kl = float(np.mean(ops.convert_to_numpy(kl_divergence(t_mean, t_log_var))))
     metrics = {'reconstruction': reconstruction, 'kl': kl, 'neg_elbo': reconstruction + kl}
     if len(model.outputs) == 2:
-        predicted = model.get_layer('predictor').predict(t_mean, batch_size=batch_size, verbose=0)
+        predicted = predict(model.get_layer('predictor'), t_mean, 'predict')
         if predicted.shape[1] == num_labels:
             metrics['accuracy'] = float(np.mean(predicted.argmax(axis=1) == y))
         else:
@@ -647,10 +659,10 @@ def evaluate(model, x, y, batch_size=500, seed=0):
     return metrics
 
 
-def evaluate_classifier(model, x, y, batch_size=500):
+def evaluate_classifier(model, x, y):
     """Measures the share of images that a classifier reads as their label: {'accuracy': float}."""
     x, y = _checked_images(x), _checked_labels(y, len(x))
-    return {'accuracy': float(np.mean(model.predict(x, batch_size=batch_size, verbose=0).argmax(axis=1) == y))}
+    return {'accuracy': float(np.mean(predict(model, x, model.name).argmax(axis=1) == y))}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -670,21 +682,23 @@ def save_pretrained(model, name, description, folder=models_dir):
     path = folder / f'{_checked_model_name(name)}.keras'
     model.save(path)
     manifest_path = folder / 'manifest.json'
-    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    manifest = load_manifest(folder) if manifest_path.exists() else {}
     manifest[name] = {'file': path.name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), **description}
     _write_text(manifest_path, json.dumps({key: manifest[key] for key in RECIPES if key in manifest}, indent=1) + '\n')
 
 
 def load_manifest(folder=models_dir):
-    """Loads what manifest.json records of the pretrained models: a dict of dicts, one a model."""
+    """Loads what manifest.json records of the pretrained models: a dict of dicts, one a model.
+
+    Raises:
+        FileNotFoundError: there is no manifest.json in `folder`.
+        ValueError: it is damaged.
+    """
     path = Path(folder) / 'manifest.json'
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
+    if not path.exists():
         raise FileNotFoundError(f'There is no {path}, which records the pretrained models. Run from a complete clone '
-                                'installed with `pip install -e .`, or train with `make train`.') from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path} is damaged ({error}). Restore it with `git checkout`.') from error
+                                'installed with `pip install -e .`, or train with `make train`.')
+    return _read_json(path, 'Restore it with `git checkout`.')
 
 
 def load_pretrained(name, folder=models_dir):
@@ -734,7 +748,7 @@ def encode(x, model):
 
 
 def predict(model, x, description, batch_size=500):
-    """Calls a Keras model on all of `x`, a batch at a time; shows a bar where that takes several batches.
+    """Calls a Keras model on all of `x`, a batch at a time; shows a bar where that takes more than a second.
 
     Args:
         model: a Keras model with one input.
@@ -744,10 +758,9 @@ def predict(model, x, description, batch_size=500):
     Returns:
         An array (n, …), or a list of arrays where the model has several outputs.
     """
-    starts = range(0, max(len(x), 1), batch_size)
-    with tqdm(total=len(x), desc=description, unit=' points', file=sys.stdout, disable=len(starts) < 4) as bar:
-        batches = []
-        for start in starts:
+    batches = []
+    with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1) as bar:
+        for start in range(0, len(x), batch_size):
             # Keras's `predict` sets up a data pipeline at each call, 50 times the cost of this one for a point.
             batches.append(model.predict_on_batch(x[start:start + batch_size]))
             bar.update(len(x[start:start + batch_size]))
@@ -831,8 +844,12 @@ def nll_all_targets(label_probs, t):
     return nll_prior(t) - np.log(probs + probability_floor)
 
 
+@lru_cache(maxsize=4)
 def create_decode_classify(decoder, classifier):
-    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call."""
+    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call.
+
+    The same two give the same model again, so that the objectives of all targets share one compilation.
+    """
     return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
 
 
@@ -869,13 +886,15 @@ def _create_nll(label_probs, target):
     def nll(t):
         return nll_all_targets(label_probs, t)[:, [target]]
 
+    nll.__name__ = f'nll_target_{target}'
     return nll
 
 
 def _checked_points(t, latent_dim):
     t = np.asarray(t)
-    if t.ndim != 2 or t.shape[1] != latent_dim or not np.issubdtype(t.dtype, np.number):
-        raise ValueError(f'Points must be numbers with shape (n, {latent_dim}), got {t.dtype} with shape {t.shape}.')
+    if t.ndim != 2 or len(t) == 0 or t.shape[1] != latent_dim or not np.issubdtype(t.dtype, np.number):
+        raise ValueError(f'Points must be numbers with shape (n, {latent_dim}), n ≥ 1, got {t.dtype} with shape '
+                         f'{t.shape}.')
     if not np.isfinite(t).all():
         raise ValueError('Points must be finite, got NaN or infinity.')
     return t.astype('float64')
@@ -971,7 +990,8 @@ class LatentOptimizer:
         if not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
             raise ValueError(f'max_iter must be a number of evaluations, an integer of at least 0, got {max_iter!r}.')
         missing = max(self.num_starting_points - len(self.X), 0)
-        with tqdm(range(missing + max_iter), desc='search', unit='evaluation', file=sys.stdout) as bar:
+        name = getattr(self.objective, '__name__', 'search')
+        with tqdm(range(missing + max_iter), desc=name, unit='evaluation', file=sys.stdout) as bar:
             for _ in bar:
                 x = self.suggest_next_locations()
                 y = self._evaluate(x)
@@ -1034,7 +1054,7 @@ class LatentOptimizer:
             norm = None
             if axis is axes[2]:
                 # It spans many orders of magnitude, and may underflow to 0 everywhere.
-                highest = max(values.max(), 1e-300)
+                highest = max(values.max(), 1e-30)
                 norm = matplotlib.colors.LogNorm(1e-8 * highest, highest, clip=True)
             mesh = axis.pcolormesh(gx, gy, values.reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
             figure.colorbar(mesh, ax=axis, label=unit)

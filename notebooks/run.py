@@ -8,6 +8,7 @@ network, and each figure as PNG into build/NAME/. With `--in-place` the executed
 import argparse
 import ast
 import base64
+import copy
 import re
 import sys
 import time
@@ -94,14 +95,14 @@ def export(notebook, folder, name):
                 figures.append(folder / f'{len(figures) + 1:02}-{heading}.png')
                 figures[-1].write_bytes(base64.b64decode(output.data['image/png']))
 
-    page = nbformat.from_dict(notebook)
+    page = copy.deepcopy(notebook)
     for cell in page.cells:
         if cell.cell_type == 'markdown':
             cell.source = _formulas_as_mathml(cell.source)
-    exporter = HTMLExporter(embed_images=True, mathjax_url='', require_js_url='', mermaid_js_url='')
-    html, _ = exporter.from_notebook_node(page, {'metadata': {'name': name}})
+    html, _ = HTMLExporter().from_notebook_node(page, {'metadata': {'name': name}})
     path = folder / f'{name}.html'
-    path.write_text(html)
+    # The exporter's scripts fetch MathJax and others from the network; a page with neither needs none of them.
+    path.write_text(re.sub(r'<script.*?</script>', '', html, flags=re.DOTALL))
     return path, figures
 
 

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from scipy.stats import multivariate_normal
+
+import vae_opt_util
+from vae_opt_util import (
+    create_classifier,
+    create_decode_classify,
+    create_decoder,
+    create_nll,
+    create_nll_predict,
+    create_predictor,
+    nll_all_targets,
+    nll_prior,
+)
+
+
+@pytest.fixture
+def stub():
+    """A predictor whose probabilities are known: softmax of ten times the sum of the coordinates, for label 3."""
+    t = layers.Input((2,))
+    dense = layers.Dense(10, activation='softmax')
+    model = keras.Model(t, dense(t), name='stub')
+    kernel = np.zeros((2, 10), dtype='float32')
+    kernel[:, 3] = 10
+    dense.set_weights([kernel, np.zeros(10, dtype='float32')])
+    return model
+
+
+def known_probs(t):
+    logit = 10 * t.sum(axis=1)
+    return np.exp(logit) / (np.exp(logit) + 9)
+
+
+@pytest.mark.parametrize('latent_dim', [1, 2, 10])
+def test_prior(latent_dim, rng):
+    t = rng.normal(size=(20, latent_dim))
+
+    expected = -multivariate_normal(np.zeros(latent_dim), np.eye(latent_dim)).logpdf(t)
+
+    np.testing.assert_allclose(nll_prior(t), expected[:, np.newaxis])
+
+
+def test_floor_of_the_objective():
+    assert nll_prior(np.zeros((1, 2)))[0, 0] == pytest.approx(np.log(2 * np.pi))
+
+
+def test_predictor_objective(stub):
+    t = np.array([[0.0, 0.0], [0.1, 0.2], [-0.3, 0.1], [1.0, -0.5]])
+
+    nll = create_nll_predict(stub, 3)(t)
+
+    assert nll.shape == (4, 1) and nll.dtype == np.float64
+    np.testing.assert_allclose(nll, nll_prior(t) - np.log(known_probs(t) + 1e-8)[:, np.newaxis], rtol=1e-5)
+
+
+def test_floor_caps_the_label_term(stub):
+    t = np.array([[-3.0, -3.0]])
+
+    assert known_probs(t)[0] < 1e-20
+    np.testing.assert_allclose(create_nll_predict(stub, 3)(t) - nll_prior(t), -np.log(1e-8), rtol=1e-6)
+
+
+def test_decode_classify_objective_is_the_composition(rng):
+    decoder, classifier = create_decoder(3), create_classifier()
+    t = rng.normal(size=(5, 3))
+    probs = classifier.predict_on_batch(decoder.predict_on_batch(t.astype('float32')))
+
+    for target in range(10):
+        np.testing.assert_allclose(create_nll(decoder, classifier, target)(t),
+                                   nll_prior(t) - np.log(probs[:, [target]] + 1e-8), rtol=1e-5)
+
+
+def test_objectives_are_pure(rng):
+    nll = create_nll(create_decoder(2), create_classifier(), 4)
+    t = rng.normal(size=(3, 2))
+    before = t.copy()
+
+    np.testing.assert_array_equal(nll(t), nll(t))
+    np.testing.assert_array_equal(t, before)
+    np.testing.assert_allclose(np.vstack([nll(row[np.newaxis]) for row in t]), nll(t), rtol=1e-5)
+
+
+def test_grid_is_evaluated_once_for_all_targets(stub, monkeypatch, rng):
+    t = rng.normal(size=(1200, 2))
+    batches = []
+    predict_on_batch = keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, 'predict_on_batch',
+                        lambda model, x: batches.append(len(x)) or predict_on_batch(model, x))
+
+    nll = nll_all_targets(stub, t)
+
+    assert nll.shape == (1200, 10) and batches == [500, 500, 200]
+    for target in (0, 3):
+        np.testing.assert_allclose(nll[:, [target]], create_nll_predict(stub, target)(t), rtol=1e-6)
+
+
+def test_an_evaluation_is_one_compiled_call(monkeypatch):
+    decoder, classifier = create_decoder(2), create_classifier()
+    nll = create_nll(decoder, classifier, 0)
+    nll(np.zeros((1, 2)))
+    called = []
+    predict_on_batch = keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, 'predict_on_batch',
+                        lambda model, x: called.append(model.name) or predict_on_batch(model, x))
+    for part in (decoder, classifier):
+        monkeypatch.setattr(part, 'call', lambda *_, **__: pytest.fail('called outside of the compiled graph'))
+
+    nll(np.ones((1, 2)))
+
+    assert called == ['decode_classify']
+
+
+@pytest.mark.parametrize('target', [-1, 10, 2.0, '4', None])
+def test_unknown_target(stub, target):
+    with pytest.raises(ValueError, match='target must be a label, an integer from 0 to 9'):
+        create_nll_predict(stub, target)
+    with pytest.raises(ValueError, match='target must be a label, an integer from 0 to 9'):
+        create_nll(create_decoder(2), create_classifier(), target)
+
+
+@pytest.mark.parametrize('t, message', [
+    (np.zeros(2), r'shape \(n, 2\)'),
+    (np.zeros((0, 2)), r'n ≥ 1, got float64 with shape \(0, 2\)'),
+    (np.zeros((4, 3)), r'got float64 with shape \(4, 3\)'),
+    (np.array([['0', '1']]), 'Points must be numbers'),
+    (np.array([[0.0, np.nan]]), 'Points must be finite'),
+    (np.array([[0.0, np.inf]]), 'Points must be finite'),
+])
+def test_bad_points(stub, t, message):
+    with pytest.raises(ValueError, match=message):
+        create_nll_predict(stub, 0)(t)
+    with pytest.raises(ValueError, match=message):
+        nll_all_targets(stub, t)
+
+
+def test_models_that_do_not_fit_together():
+    with pytest.raises(ValueError):
+        create_decode_classify(create_decoder(2), create_predictor(2))
+    assert vae_opt_util.probability_floor == 1e-8

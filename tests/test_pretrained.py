@@ -1,0 +1,96 @@
+import re
+import shutil
+import zipfile
+
+import pytest
+
+from vae_opt_util import RECIPES, evaluate, evaluate_classifier, load_manifest, load_pretrained, models_dir
+
+# Required of the committed models on MNIST's test images: (metric, bound, whether the metric must be at least that).
+REQUIRED = {'vae-predictor-off': ('neg_elbo', 149.0, False),
+            'vae-predictor-softmax': ('accuracy', 0.965, True),
+            'classifier': ('accuracy', 0.9915, True),
+            'judge': ('accuracy', 0.994, True)}
+
+
+def meets(name, metrics):
+    metric, bound, at_least = REQUIRED[name]
+    return metrics[metric] >= bound if at_least else metrics[metric] <= bound
+
+
+@pytest.fixture
+def copied_models(tmp_path):
+    shutil.copytree(models_dir, tmp_path / 'models')
+    return tmp_path / 'models'
+
+
+def test_manifest_is_complete():
+    manifest = load_manifest()
+
+    assert list(manifest) == list(RECIPES)
+    for name, entry in manifest.items():
+        assert {'file', 'sha256', 'seed', 'versions', 'epochs', 'seconds', 'test_metrics', 'history'} <= set(entry)
+        assert entry['epochs'] == len(entry['history']) == RECIPES[name].epochs
+        assert entry['data'] == 'MNIST, 60,000 training images'
+
+
+@pytest.mark.parametrize('name', REQUIRED)
+def test_manifest_meets_the_requirements(name):
+    assert meets(name, load_manifest()[name]['test_metrics'])
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_pretrained_reproduces_the_manifest(name, mnist, pretrained):
+    measure = evaluate if name.startswith('vae') else evaluate_classifier
+
+    metrics = measure(pretrained[name], mnist.x_test, mnist.y_test)
+
+    for metric, recorded in load_manifest()[name]['test_metrics'].items():
+        assert metrics[metric] == pytest.approx(recorded, rel=1e-3)
+    assert name not in REQUIRED or meets(name, metrics)
+
+
+def test_files_hold_no_optimizer_and_no_code():
+    for name in RECIPES:
+        archive = zipfile.ZipFile(models_dir / f'{name}.keras')
+        config = archive.read('config.json').decode()
+        assert 'Lambda' not in config and 'rmsprop' not in config.lower()
+        assert not [entry for entry in archive.namelist() if entry.endswith(('.py', '.pkl'))]
+        assert (models_dir / f'{name}.keras').stat().st_size < 2.5 * 2 ** 20
+
+
+def test_card_quotes_the_manifest():
+    card = (models_dir / 'README.md').read_text()
+
+    for name, entry in load_manifest().items():
+        row = re.search(rf'^\| `{name}` .*$', card, re.MULTILINE)[0]
+        for metric, value in entry['test_metrics'].items():
+            quoted = f'{value:.2%}'.replace('%', ' %') if metric == 'accuracy' else f'{value:.2f}'
+            assert quoted in row, f'{name}: {metric} {quoted}'
+
+
+def test_damaged_model(copied_models):
+    path = copied_models / 'judge.keras'
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r'judge\.keras.*sha256.*git checkout'):
+        load_pretrained('judge', copied_models)
+    assert load_pretrained('classifier', copied_models).count_params() == 93322
+
+
+def test_missing_model(copied_models, tmp_path):
+    (copied_models / 'judge.keras').unlink()
+    with pytest.raises(FileNotFoundError, match="'judge' is not in.*make train"):
+        load_pretrained('judge', copied_models)
+    with pytest.raises(FileNotFoundError, match=r'manifest\.json'):
+        load_pretrained('judge', tmp_path)
+    with pytest.raises(ValueError, match="no model named 'judges'"):
+        load_pretrained('judges')
+
+
+def test_damaged_manifest(copied_models):
+    (copied_models / 'manifest.json').write_text('{"judge": ')
+    with pytest.raises(ValueError, match=r'manifest\.json is damaged'):
+        load_pretrained('judge', copied_models)

@@ -1,0 +1,249 @@
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import vae_opt_util
+from vae_opt_util import create_grid, create_optimizer, top
+
+SQUARE = [(-4.0, 4.0)] * 2
+
+
+def quadratic(t):
+    return ((t - np.arange(1, t.shape[1] + 1) / 2) ** 2).sum(axis=1, keepdims=True)
+
+
+def run(objective=quadratic, domain=SQUARE, seed=0, max_iter=5):
+    optimizer = create_optimizer(objective, domain, seed)
+    optimizer.run_optimization(max_iter)
+    return optimizer
+
+
+def test_finds_the_minimum_of_a_quadratic():
+    optimizer = run(max_iter=20)
+
+    assert optimizer.X.shape == (22, 2) and optimizer.Y.shape == (22, 1)
+    np.testing.assert_allclose(optimizer.Y, quadratic(optimizer.X))
+    assert optimizer.Y.min() < 0.05
+    assert optimizer.Y.min() < optimizer.Y[:2].min()
+
+
+@pytest.mark.parametrize('domain', [[(0.0, 3.0)], [(-1.0, 2.0), (0.5, 1.5), (-3.0, 9.0)]])
+def test_any_box(domain):
+    optimizer = run(domain=domain)
+
+    low, high = np.array(domain).T
+    assert optimizer.X.shape == (7, len(domain))
+    assert (optimizer.X >= low).all() and (optimizer.X <= high).all()
+
+
+def test_same_seed_same_search_whatever_ran_before():
+    np.random.seed(1)
+    first = run(seed=3)
+    np.random.seed(2)
+    run(seed=4, max_iter=1)
+    np.random.random(100)
+
+    np.testing.assert_array_equal(run(seed=3).X, first.X)
+    assert not np.allclose(run(seed=4).X[:2], first.X[:2])
+
+
+def test_numpys_random_state_is_left_alone():
+    np.random.seed(0)
+    expected = np.random.random(3)
+    np.random.seed(0)
+
+    run(max_iter=2).posterior(np.zeros((1, 2)))
+
+    np.testing.assert_array_equal(np.random.random(3), expected)
+
+
+def test_a_search_in_parts_is_the_same_search():
+    whole = run(max_iter=6)
+    parts = run(max_iter=2)
+    parts.run_optimization(0)
+    parts.run_optimization(4)
+
+    np.testing.assert_array_equal(parts.X, whole.X)
+
+
+def test_looking_does_not_change_the_search():
+    looked_at = create_optimizer(quadratic, SQUARE, seed=1)
+    for _ in range(3):
+        looked_at.run_optimization(1)
+        looked_at.plot_acquisition()
+        np.testing.assert_array_equal(looked_at.suggest_next_locations(), looked_at.suggest_next_locations())
+        proposal = looked_at.suggest_next_locations()
+        looked_at.posterior(np.zeros((3, 2)))
+    looked_at.run_optimization(1)
+
+    np.testing.assert_array_equal(looked_at.X[[-1]], proposal)
+    np.testing.assert_array_equal(looked_at.X, run(seed=1, max_iter=4).X)
+
+
+def test_importing_gpyopt_silences_nothing():
+    code = """
+import warnings
+import numpy as np
+from vae_opt_util import create_optimizer
+create_optimizer(lambda t: t ** 2, [(-1, 1)]).run_optimization(1)
+import sys
+assert 'GPyOpt' in sys.modules
+warnings.warn('still heard', DeprecationWarning)
+"""
+    done = subprocess.run([sys.executable, '-W', 'default', '-c', code], capture_output=True, text=True, check=True)
+
+    assert 'DeprecationWarning: still heard' in done.stderr
+
+
+def test_search_is_quiet(recwarn, capfd):
+    run(max_iter=3)
+
+    assert [str(warning.message) for warning in recwarn] == []
+    assert capfd.readouterr().err == ''
+
+
+def test_budget_is_spent_where_proposals_coincide(monkeypatch):
+    """GPyOpt's own loop stops without a word where two consecutive proposals lie within 1e-8."""
+    same = np.array([[1.0, 1.0]])
+    gpyopt = vae_opt_util._import_gpyopt()
+    monkeypatch.setattr(gpyopt.methods.BayesianOptimization, 'suggest_next_locations', lambda _: same)
+
+    assert run(max_iter=6).X.shape == (8, 2)
+
+
+def test_budget_is_spent_where_the_objective_is_constant():
+    optimizer = run(lambda t: np.ones((1, 1)), max_iter=4)
+
+    assert optimizer.X.shape == (6, 2)
+    assert all(np.isfinite(values).all() for values in optimizer.posterior(np.zeros((1, 2))))
+
+
+def test_failed_fit_is_said_and_the_budget_is_spent(monkeypatch, capsys):
+    """GPyOpt's own loop ends in silence where a fit fails, or with AttributeError under NumPy 2."""
+    gpyopt = vae_opt_util._import_gpyopt()
+    update = gpyopt.models.GPModel.updateModel
+
+    def failing_update(model, x, *arguments):
+        if len(x) == 4:
+            raise np.linalg.LinAlgError('not positive definite, even with jitter.')
+        update(model, x, *arguments)
+
+    monkeypatch.setattr(gpyopt.models.GPModel, 'updateModel', failing_update)
+
+    optimizer = run(max_iter=4)
+
+    assert optimizer.X.shape == (6, 2)
+    assert capsys.readouterr().out.count('No Gaussian process can be fitted to these 4 evaluations') == 1
+
+
+def test_objective_that_raises_loses_nothing():
+    calls = []
+
+    def fragile(t):
+        calls.append(t)
+        if len(calls) == 5:
+            raise RuntimeError('the laboratory is closed')
+        return quadratic(t)
+
+    optimizer = create_optimizer(fragile, SQUARE, seed=2)
+    with pytest.raises(RuntimeError, match='the laboratory is closed'):
+        optimizer.run_optimization(6)
+    assert len(optimizer.X) == len(optimizer.Y) == 4
+    optimizer.run_optimization(4)
+
+    np.testing.assert_array_equal(optimizer.X, run(seed=2, max_iter=6).X)
+
+
+@pytest.mark.parametrize('result', [np.array([[np.nan]]), np.array([[np.inf]]), np.ones(1), 1.0, None, 'low',
+                                    np.ones((2, 1))])
+def test_bad_result_is_named_and_loses_nothing(result):
+    results = iter([quadratic(np.zeros((1, 2))), quadratic(np.ones((1, 2))), result])
+    optimizer = create_optimizer(lambda t: next(results), SQUARE)
+
+    with pytest.raises(ValueError, match='(?s)one finite number with shape .1, 1.*2 evaluations before it are kept'):
+        optimizer.run_optimization(3)
+    assert optimizer.X.shape == (2, 2) and optimizer.Y.shape == (2, 1)
+
+
+def test_objective_cannot_change_the_points():
+    def careless(t):
+        value = quadratic(t)
+        t[:] = 0
+        return value
+
+    np.testing.assert_array_equal(run(careless).X, run().X)
+
+
+@pytest.mark.parametrize('domain, message', [
+    ([], 'sequence of pairs'), ([(0, 1, 2)], 'sequence of pairs'), ([(0, np.inf)], 'finite numbers'),
+    ([(0, 1), (2, 2)], 'low < high'), ([(1, 0)], 'low < high')])
+def test_bad_domain(domain, message):
+    with pytest.raises(ValueError, match=message):
+        create_optimizer(quadratic, domain)
+
+
+@pytest.mark.parametrize('max_iter', [-1, 2.5, None])
+def test_bad_budget(max_iter):
+    with pytest.raises(ValueError, match='max_iter must be a number of evaluations'):
+        create_optimizer(quadratic, SQUARE).run_optimization(max_iter)
+
+
+def test_posterior_is_in_units_of_the_objective():
+    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10)
+    gx, _, t = create_grid(SQUARE, points=9)
+
+    mean, deviation, expected_improvement = optimizer.posterior(t)
+    at_data, deviation_at_data, _ = optimizer.posterior(optimizer.X)
+
+    assert mean.shape == deviation.shape == expected_improvement.shape == (81, 1)
+    np.testing.assert_allclose(at_data, optimizer.Y, rtol=0.01)
+    assert deviation_at_data.max() < deviation.max()
+    # Expected improvement on the lowest posterior mean, with jitter 0.01 deviations of Y, from its closed form.
+    improvement = at_data.min() - mean - 0.01 * optimizer.Y.std()
+    u = improvement / deviation
+    expected = improvement * norm.cdf(u) + deviation * norm.pdf(u)
+    np.testing.assert_allclose(expected_improvement, expected, rtol=0.05, atol=1e-3 * expected.max())
+
+
+def test_posterior_needs_evaluations():
+    with pytest.raises(ValueError, match='There are 0 evaluations.*run_optimization'):
+        create_optimizer(quadratic, SQUARE).posterior(np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r'shape \(n, 2\)'):
+        run(max_iter=0).posterior(np.zeros((1, 3)))
+
+
+def test_progress_shows_the_best_value(capsys):
+    optimizer = run(max_iter=2)
+
+    assert f'best={optimizer.Y.min():.4g}' in capsys.readouterr().out
+
+
+def test_grid():
+    gx, gy, t = create_grid([(-1, 1), (0, 2)], points=5)
+
+    assert gx.shape == gy.shape == (5, 5) and t.shape == (25, 2)
+    np.testing.assert_array_equal(t[7], [gx.flat[7], gy.flat[7]])
+    np.testing.assert_array_equal(t.min(axis=0), [-1, 0])
+    np.testing.assert_array_equal(t.max(axis=0), [1, 2])
+
+
+def test_top():
+    optimizer = run(max_iter=6)
+
+    points, values = top(optimizer, num=3)
+
+    np.testing.assert_array_equal(values[:, 0], np.sort(optimizer.Y[:, 0])[:3])
+    np.testing.assert_allclose(quadratic(points), values)
+
+
+def test_warnings_of_the_objective_are_heard():
+    def warned(t):
+        warnings.warn('the oven is hot', stacklevel=1)
+        return quadratic(t)
+
+    with pytest.warns(UserWarning, match='the oven is hot'):
+        run(warned, max_iter=1)

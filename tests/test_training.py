@@ -1,0 +1,197 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import vae_opt_util
+from vae_opt_util import RECIPES, evaluate, evaluate_classifier, train
+
+
+def same_weights(a, b):
+    return all(np.allclose(x, y, atol=1e-6) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def without_times(history):
+    return [{key: pytest.approx(value, rel=1e-4) for key, value in epoch.items() if key != 'seconds'}
+            for epoch in history]
+
+
+PARTS = {'vae-predictor-off': {'reconstruction', 'kl'},
+         'vae-predictor-softmax': {'reconstruction', 'kl', 'predictor', 'accuracy'},
+         'vae-predictor-linear': {'reconstruction', 'kl', 'predictor'},
+         'classifier': {'loss', 'accuracy'},
+         'judge': {'loss', 'accuracy'}}
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_training_reports_its_parts_and_learns(name, few_digits):
+    model, history = train(name, few_digits, latent_dim=3, epochs=2, batch_size=32)
+
+    assert [set(epoch) for epoch in history] == [PARTS[name] | {f'val_{part}' for part in PARTS[name]}
+                                                 | {'seconds'}] * 2
+    first = 'reconstruction' if name.startswith('vae') else 'loss'
+    assert history[1][first] < history[0][first]
+    assert model.optimizer is None
+
+
+@pytest.mark.parametrize('name', ['vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear'])
+def test_parts_of_the_loss(name, few_digits):
+    """Against the parts computed one by one from the trained networks' outputs, but for the sampler's noise."""
+    model, history = train(name, few_digits, epochs=2)
+    x, y = few_digits.x_test, few_digits.y_test
+    t_mean, t_log_var = model.get_layer('encoder').predict_on_batch(x)
+    decoded = model.get_layer('decoder').predict_on_batch(t_mean).clip(1e-7, 1 - 1e-7)
+
+    kl = 0.5 * (np.exp(t_log_var) + t_mean ** 2 - 1 - t_log_var).sum(axis=1).mean()
+    reconstruction = -(x * np.log(decoded) + (1 - x) * np.log(1 - decoded)).sum(axis=(1, 2, 3)).mean()
+    np.testing.assert_allclose(history[-1]['val_kl'], kl, rtol=1e-3)
+    np.testing.assert_allclose(history[-1]['val_reconstruction'], reconstruction, rtol=0.05)
+    if name != 'vae-predictor-off':
+        predicted = model.get_layer('predictor').predict_on_batch(t_mean)
+        expected = (-np.log(predicted[np.arange(len(y)), y]) if name.endswith('softmax')
+                    else (predicted[:, 0] - y) ** 2).mean()
+        np.testing.assert_allclose(history[-1]['val_predictor'], expected, rtol=1e-3)
+
+
+def test_loss_weighs_the_predictor_twentyfold(few_digits):
+    model = vae_opt_util.create_model('vae-predictor-softmax')
+    vae_opt_util._compile(model)
+    x, y = few_digits.x_test, few_digits.y_test
+
+    logs = {key: float(value) for key, value in model.test_on_batch(x, [x, y], return_dict=True).items()}
+
+    t_mean, t_log_var = model.get_layer('encoder').predict_on_batch(x)
+    kl = 0.5 * (np.exp(t_log_var) + t_mean ** 2 - 1 - t_log_var).sum(axis=1).mean()
+    np.testing.assert_allclose(logs['loss'], logs['decoder_loss'] + kl + 20 * logs['predictor_loss'], rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['vae-predictor-softmax', 'judge'])
+def test_resumed_training_is_the_uninterrupted_one(name, few_digits, tmp_path, monkeypatch):
+    uninterrupted, history = train(name, few_digits, epochs=3, seed=5)
+    calls = []
+    write = vae_opt_util._Checkpoint.write
+
+    def interrupted_write(*arguments):
+        write(*arguments)
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(vae_opt_util._Checkpoint, 'write', interrupted_write)
+    with pytest.raises(KeyboardInterrupt):
+        train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path)
+    resumed, resumed_history = train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path)
+
+    assert len(calls) == 3
+    assert [set(epoch) for epoch in resumed_history] == [set(epoch) for epoch in history]
+    assert without_times(history) == [{key: epoch[key] for key in epoch if key != 'seconds'}
+                                      for epoch in resumed_history]
+    assert same_weights(resumed, uninterrupted)
+
+
+def test_finished_training_is_read_back(few_digits, tmp_path, monkeypatch, capsys):
+    model, history = train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(keras.Model, 'train_on_batch', lambda *_, **__: pytest.fail('trained again'))
+
+    again, history_again = train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+
+    assert history_again == history and same_weights(again, model)
+    assert 'read back' in capsys.readouterr().out
+
+
+def test_crash_between_learning_curve_and_weights(few_digits, tmp_path):
+    _, history = train('classifier', few_digits, epochs=1, checkpoint_dir=tmp_path)
+    state = json.loads((tmp_path / 'history.json').read_text())
+    state['history'].append({'loss': -1.0})
+    (tmp_path / 'history.json').write_text(json.dumps(state))
+
+    _, resumed = train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+
+    assert resumed[0] == history[0] and resumed[1]['loss'] > 0
+
+
+def test_checkpoint_of_another_training_is_refused(few_digits, tmp_path):
+    train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(ValueError, match=r'other settings \(seed\)'):
+        train('classifier', few_digits, epochs=2, seed=1, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r'other settings \(name, architecture\)'):
+        train('judge', few_digits, epochs=2, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match='has 2 epochs, more than the 1 asked for'):
+        train('classifier', few_digits, epochs=1, checkpoint_dir=tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_damaged_checkpoint(few_digits, tmp_path):
+    train('classifier', few_digits, epochs=1, checkpoint_dir=tmp_path)
+    weights = tmp_path / 'epoch-001.weights.h5'
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r'epoch-001\.weights\.h5 cannot be read'):
+        train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+
+    (tmp_path / 'history.json').write_text('{')
+    with pytest.raises(ValueError, match=r'history\.json is damaged'):
+        train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path)
+
+
+def test_diverged_training_keeps_earlier_epochs(few_digits, tmp_path, monkeypatch):
+    train('vae-predictor-softmax', few_digits, epochs=1, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(vae_opt_util, 'predictor_weight', float('inf'))
+
+    with pytest.raises(FloatingPointError, match='diverged in epoch 2'):
+        train('vae-predictor-softmax', few_digits, epochs=2, checkpoint_dir=tmp_path)
+    assert (tmp_path / 'epoch-001.weights.h5').exists()
+
+
+def test_seed_governs_training(few_digits):
+    first, same, other = (train('vae-predictor-softmax', few_digits, epochs=1, seed=seed) for seed in (1, 1, 2))
+
+    assert without_times(first[1]) == [{key: epoch[key] for key in epoch if key != 'seconds'} for epoch in same[1]]
+    assert same_weights(first[0], same[0]) and not same_weights(first[0], other[0])
+
+
+def bad_data(data, **changes):
+    return data._replace(**changes)
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'x_train': np.zeros((256, 28, 28, 1), dtype='float64')}, 'float32 with shape .n, 28, 28, 1., got float64'),
+    ({'x_train': np.zeros((256, 28, 28), dtype='float32')}, 'got float32 with shape .256, 28, 28.'),
+    ({'x_train': np.full((256, 28, 28, 1), 255, dtype='float32')}, 'Divide bytes by 255'),
+    ({'x_test': np.full((64, 28, 28, 1), np.nan, dtype='float32')}, 'Pixels must lie in'),
+    ({'y_train': np.zeros(255, dtype='int64')}, r'integers with shape \(256,\)'),
+    ({'y_train': np.zeros(256)}, 'integers.*got float64'),
+    ({'y_test': np.full(64, 10)}, 'Labels must lie in 0 to 9, got values from 10 to 10'),
+])
+def test_bad_data(few_digits, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train('classifier', bad_data(few_digits, **changes), epochs=1)
+
+
+def test_evaluate(few_digits):
+    x, y = few_digits.x_test, few_digits.y_test
+    model, history = train('vae-predictor-softmax', few_digits, epochs=1)
+
+    metrics = evaluate(model, x, y)
+
+    assert set(metrics) == {'reconstruction', 'kl', 'neg_elbo', 'accuracy'}
+    assert metrics['neg_elbo'] == metrics['reconstruction'] + metrics['kl']
+    assert metrics['kl'] == pytest.approx(history[-1]['val_kl'], rel=1e-3)
+    assert metrics['reconstruction'] == pytest.approx(history[-1]['val_reconstruction'], rel=0.05)
+    assert metrics['accuracy'] == pytest.approx(history[-1]['val_accuracy'])
+    assert evaluate(model, x, y) == metrics
+
+
+def test_evaluate_values_and_classifier(few_digits):
+    x, y = few_digits.x_test, few_digits.y_test
+    regressor, history = train('vae-predictor-linear', few_digits, epochs=1)
+    classifier, classifier_history = train('classifier', few_digits, epochs=1)
+
+    assert evaluate(regressor, x, y)['rmse'] ** 2 == pytest.approx(history[-1]['val_predictor'], rel=1e-3)
+    assert evaluate_classifier(classifier, x, y)['accuracy'] == pytest.approx(classifier_history[-1]['val_accuracy'])
+    with pytest.raises(ValueError, match='Images must be float32'):
+        evaluate(regressor, x[..., 0], y)
+    with pytest.raises(ValueError, match='Labels must be integers'):
+        evaluate_classifier(classifier, x, y[:-1])
