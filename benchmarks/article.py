@@ -106,8 +106,8 @@ def measure_searches(decoder, classifier, judge, seeds):
         print(f'| {target} | {minima[target]:.2f} | {spread(best)} | {spread(tenth)} | '
               f'{spread(np.subtract(tenth, best))} | {np.mean(share):.0%} |', flush=True)
     print(f'\n{len(regrets)} searches of 52 evaluations: regret median {np.median(regrets):.3f}, 90th percentile '
-          f'{np.quantile(regrets, 0.9):.3f}, worst {np.max(regrets):.3f} nats; the judge reads {np.mean(shares):.1%} of '
-          f'the ten best as their target; {spread(seconds, 1)} seconds a search.')
+          f'{np.quantile(regrets, 0.9):.3f}, worst {np.max(regrets):.3f} nats; the judge reads {np.mean(shares):.1%} '
+          f'of the ten best as their target; {spread(seconds, 1)} seconds a search.')
 
 
 def main():
