@@ -3,7 +3,7 @@ NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test lab train notebook clean
+.PHONY: run test lab train bench notebook clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	$(BIN)/python notebooks/run.py $(NOTEBOOK)
@@ -18,8 +18,12 @@ lab: $(INSTALLED)  ## open the notebook in JupyterLab
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
 
-notebook: $(INSTALLED)  ## execute the main notebook and store its outputs in it
+bench: $(INSTALLED)  ## print the tables that README quotes
+	$(BIN)/python benchmarks/article.py
+
+notebook: $(INSTALLED)  ## execute the main notebook on MNIST and store its outputs in it, and README's figure
 	$(BIN)/python notebooks/run.py $(NOTEBOOK) --in-place
+	cp build/variational_autoencoder_opt/09-*.png docs/ten-best.png
 
 clean:  ## delete everything that was installed or built
 	rm -rf .venv build *.egg-info

@@ -412,18 +412,26 @@ predictor_weight = 20.0
 
 
 class Recipe(NamedTuple):
-    """How one of the models is trained: epochs, and the factor on RMSprop's learning rate after each of them."""
+    """How one of the models is trained.
+
+    Attributes:
+        epochs: passes over the training images.
+        learning_rate_decay: factor on RMSprop's learning rate of 0.001 after each epoch.
+        warm_up_steps: steps over which the learning rate rises to that in the beginning.
+    """
 
     epochs: int
-    learning_rate_decay: float = 1.0
+    learning_rate_decay: float
+    warm_up_steps: int
 
 
+# The article has no decay and no warm-up; models/README.md says what they are for.
 RECIPES = {
-    'vae-predictor-off': Recipe(epochs=15),
-    'vae-predictor-softmax': Recipe(epochs=15),
-    'vae-predictor-linear': Recipe(epochs=15),
-    'classifier': Recipe(epochs=5),
-    'judge': Recipe(epochs=12, learning_rate_decay=0.7),
+    'vae-predictor-off': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
+    'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
+    'vae-predictor-linear': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
+    'classifier': Recipe(epochs=5, learning_rate_decay=0.6, warm_up_steps=0),
+    'judge': Recipe(epochs=12, learning_rate_decay=0.7, warm_up_steps=0),
 }
 
 
@@ -449,7 +457,7 @@ def create_model(name, latent_dim=2, seed=0):
 
 
 def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoint_dir=None):
-    """Trains one of the models named in `RECIPES`, with RMSprop as the article does.
+    """Trains one of the models named in `RECIPES`, with RMSprop.
 
     VAEs minimise the batch mean of `reconstruction_loss` + `kl_divergence`, plus 20 times the predictor's loss where
     they have one: cross-entropy for labels, mean squared error for values. Classifiers minimise cross-entropy.
@@ -479,7 +487,8 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
     x_train, x_test = _checked_images(data.x_train), _checked_images(data.x_test)
     y_train, y_test = _checked_labels(data.y_train, len(x_train)), _checked_labels(data.y_test, len(x_test))
     model = create_model(name, latent_dim, seed)
-    epochs = RECIPES[name].epochs if epochs is None else epochs
+    recipe = RECIPES[name]
+    epochs = recipe.epochs if epochs is None else epochs
     is_vae = name.startswith('vae')
 
     def targets(x, y):
@@ -487,10 +496,12 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
             return y
         return [x, y] if len(model.outputs) == 2 else x
 
-    settings = {'name': name, 'data': data.name, 'images': len(x_train), 'batch_size': batch_size, 'seed': seed,
+    settings = {'name': name, 'recipe': list(recipe), 'data': data.name, 'images': len(x_train),
+                'batch_size': batch_size, 'seed': seed,
                 'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
     _compile(model)
-    learning_rate = float(model.optimizer.learning_rate)
+    steps = -(-len(x_train) // batch_size)
+    initial_learning_rate = float(model.optimizer.learning_rate)
     checkpoint = _Checkpoint(checkpoint_dir, settings)
     history = checkpoint.restore(model, epochs)
     if history:
@@ -508,15 +519,20 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
                 sums[key] = sums.get(key, 0.0) + len(batch) * value
             yield {key: value / seen for key, value in sums.items()}
 
-    steps = -(-len(x_train) // batch_size)
+    def learning_rate(step):
+        warm_up = min(1.0, (step + 1) / (recipe.warm_up_steps + 1))
+        return initial_learning_rate * recipe.learning_rate_decay ** (step // steps) * warm_up
+
     with tqdm(total=epochs * steps, initial=len(history) * steps, desc=name, unit='step', file=sys.stdout,
               mininterval=1.0) as bar:
         for epoch in range(len(history), epochs):
             _reseed(model, seed, epoch)
-            model.optimizer.learning_rate = learning_rate * RECIPES[name].learning_rate_decay ** epoch
             order = np.random.default_rng((seed, epoch)).permutation(len(x_train))
             started = time.perf_counter()
-            for parts in running_means(model.train_on_batch, x_train, y_train, order, batch_size):
+            model.optimizer.learning_rate = learning_rate(epoch * steps)
+            for step, parts in enumerate(running_means(model.train_on_batch, x_train, y_train, order, batch_size),
+                                         start=epoch * steps + 1):
+                model.optimizer.learning_rate = learning_rate(step)
                 bar.set_postfix({'epoch': f'{epoch + 1}/{epochs}'}
                                 | {key: f'{value:.4g}' for key, value in parts.items()}, refresh=False)
                 bar.update()
