@@ -430,7 +430,7 @@ RECIPES = {
     'vae-predictor-off': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-predictor-linear': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
-    'classifier': Recipe(epochs=5, learning_rate_decay=0.6, warm_up_steps=0),
+    'classifier': Recipe(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
     'judge': Recipe(epochs=12, learning_rate_decay=0.7, warm_up_steps=0),
 }
 
@@ -775,7 +775,7 @@ def predict(model, x, description, batch_size=500):
         An array (n, …), or a list of arrays where the model has several outputs.
     """
     batches = []
-    with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1) as bar:
+    with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
         for start in range(0, len(x), batch_size):
             # Keras's `predict` sets up a data pipeline at each call, 50 times the cost of this one for a point.
             batches.append(model.predict_on_batch(x[start:start + batch_size]))
