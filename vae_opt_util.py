@@ -28,6 +28,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullLocator
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -421,17 +422,17 @@ class Recipe(NamedTuple):
     """
 
     epochs: int
-    learning_rate_decay: float
-    warm_up_steps: int
+    learning_rate_decay: float = 1.0
+    warm_up_steps: int = 0
 
 
-# The article has no decay and no warm-up; models/README.md says what they are for.
+# The article has no decay and no warm-up; models/README.md says why two of the models do.
 RECIPES = {
-    'vae-predictor-off': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
+    'vae-predictor-off': Recipe(epochs=15),
     'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
-    'vae-predictor-linear': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
+    'vae-predictor-linear': Recipe(epochs=15),
     'classifier': Recipe(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
-    'judge': Recipe(epochs=12, learning_rate_decay=0.7, warm_up_steps=0),
+    'judge': Recipe(epochs=12, learning_rate_decay=0.7),
 }
 
 
@@ -1207,10 +1208,10 @@ def plot_learning_curves(histories, title):
         for color, (name, history) in zip(label_colors, histories.items(), strict=False):
             if part in history[0]:
                 epochs = range(1, len(history) + 1)
-                axis.plot(epochs, [epoch[f'val_{part}'] for epoch in history], '-', color=color, label=name)
-                axis.plot(epochs, [epoch[part] for epoch in history], ':', color=color)
+                axis.plot(epochs, [epoch[f'val_{part}'] for epoch in history], '.-', color=color, label=name)
+                axis.plot(epochs, [epoch[part] for epoch in history], '.:', color=color)
         axis.set(title=label, xlabel='Epoch')
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if part in ('predictor', 'loss'):
             axis.set_yscale('log')
     axes[0].legend(loc='upper right')
@@ -1238,7 +1239,7 @@ def plot_latent_spaces(ts, y, titles, title):
             axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
             for label in np.unique(y):
                 axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center',
-                          va='center', path_effects=[withStroke(linewidth=3, foreground='white')])
+                          va='center', clip_on=True, path_effects=[withStroke(linewidth=3, foreground='white')])
         figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
     figure.suptitle(title)
     return figure
@@ -1260,6 +1261,7 @@ def plot_nll(gx, gy, nll, title):
         best = nll[:, target].argmin()
         axis.plot(gx.flat[best], gy.flat[best], '*', markersize=14, color='red', markeredgecolor='white')
         axis.set(title=f'target {target}: minimum {nll[best, target]:.2f} nats', aspect='equal')
+        axis.xaxis.set_major_locator(MaxNLocator(4, prune='both'))
         axis.label_outer()
     for axis in axes[:, 0]:
         axis.set_ylabel('$t_2$')
@@ -1267,7 +1269,7 @@ def plot_nll(gx, gy, nll, title):
         axis.set_xlabel('$t_1$')
     colorbar = figure.colorbar(mesh, ax=axes, label='Negative log-likelihood (nats)', ticks=[2, 4, 8, 16, 32])
     colorbar.ax.yaxis.set_major_formatter('{x:g}')
-    colorbar.ax.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    colorbar.ax.yaxis.set_minor_locator(NullLocator())
     figure.suptitle(title)
     return figure
 
