@@ -213,6 +213,12 @@ def load_data(dataset='auto'):
     return Data('scikit-learn digits', *train_set, *test_set)
 
 
+def _checked_integer(name, value, at_least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise ValueError(f'{name} must be an integer of at least {at_least}, got {value!r}.')
+    return int(value)
+
+
 def _checked_images(x):
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1:] != image_shape or x.dtype != np.float32:
@@ -271,6 +277,7 @@ class Sampler(layers.Layer):
 
 def create_encoder(latent_dim):
     """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim)."""
+    latent_dim = _checked_integer('latent_dim', latent_dim, at_least=1)
     image = layers.Input(shape=image_shape, name='image')
 
     x = layers.Conv2D(32, 3, padding='same', activation='relu', name='conv_1')(image)
@@ -279,7 +286,7 @@ def create_encoder(latent_dim):
     x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_4')(x)
     x = layers.Flatten(name='flatten')(x)
     x = layers.Dense(32, activation='relu', name='dense')(x)
-    t_mean = layers.Dense(_checked_latent_dim(latent_dim), name='t_mean')(x)
+    t_mean = layers.Dense(latent_dim, name='t_mean')(x)
     t_log_var = layers.Dense(latent_dim, name='t_log_var')(x)
 
     return keras.Model(image, [t_mean, t_log_var], name='encoder')
@@ -287,7 +294,7 @@ def create_encoder(latent_dim):
 
 def create_decoder(latent_dim):
     """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1)."""
-    t = layers.Input(shape=(_checked_latent_dim(latent_dim),), name='t')
+    t = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t')
 
     x = layers.Dense(14 * 14 * 64, activation='relu', name='dense')(t)
     x = layers.Reshape((14, 14, 64), name='reshape')(x)
@@ -304,7 +311,7 @@ def create_sampler(seed=None):
 
 def create_predictor(latent_dim):
     """Creates the network that predicts label probabilities (n, 10) from `t_mean` (n, latent_dim)."""
-    t_mean = layers.Input(shape=(_checked_latent_dim(latent_dim),), name='t_mean')
+    t_mean = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
     x = layers.Dense(128, activation='relu', name='dense_2')(x)
@@ -315,7 +322,7 @@ def create_predictor(latent_dim):
 
 def create_predictor_linear(latent_dim):
     """Creates the network that predicts digit values (n, 1), any real number, from `t_mean` (n, latent_dim)."""
-    t_mean = layers.Input(shape=(_checked_latent_dim(latent_dim),), name='t_mean')
+    t_mean = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
     x = layers.Dense(128, activation='relu', name='dense_2')(x)
@@ -378,12 +385,6 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
     return keras.Model(image, [t_decoded, predictor(t_mean)], name='vae_predictor')
 
 
-def _checked_latent_dim(latent_dim):
-    if not isinstance(latent_dim, (int, np.integer)) or latent_dim < 1:
-        raise ValueError(f'latent_dim must be a positive integer, got {latent_dim!r}. The article uses 2.')
-    return int(latent_dim)
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Losses
 # ---------------------------------------------------------------------------------------------------------------------
@@ -442,9 +443,10 @@ def create_model(name, latent_dim=2, seed=0):
     It sets the global random seeds of Python, NumPy and Keras. The judge draws from a seed of its own.
 
     Raises:
-        ValueError: there is no model of that name.
+        ValueError: there is no model of that name, or a number is not one that it can be made with.
     """
     _checked_model_name(name)
+    seed = _checked_integer('seed', seed, at_least=0)
     keras.utils.set_random_seed(seed + 1000 if name == 'judge' else seed)
     if name == 'classifier':
         return create_classifier()
@@ -482,14 +484,16 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
         'accuracy' where labels are predicted.
 
     Raises:
-        ValueError: unknown name, bad images or labels, or a checkpoint made with other settings.
+        ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged or was made with other
+            settings.
         FloatingPointError: the loss is no longer finite; the checkpoint keeps the epochs before.
     """
     x_train, x_test = _checked_images(data.x_train), _checked_images(data.x_test)
     y_train, y_test = _checked_labels(data.y_train, len(x_train)), _checked_labels(data.y_test, len(x_test))
     model = create_model(name, latent_dim, seed)
     recipe = RECIPES[name]
-    epochs = recipe.epochs if epochs is None else epochs
+    epochs = recipe.epochs if epochs is None else _checked_integer('epochs', epochs, at_least=1)
+    batch_size = _checked_integer('batch_size', batch_size, at_least=1)
     is_vae = name.startswith('vae')
 
     def targets(x, y):
@@ -774,7 +778,12 @@ def predict(model, x, description, batch_size=500):
 
     Returns:
         An array (n, …), or a list of arrays where the model has several outputs.
+
+    Raises:
+        ValueError: `x` has no rows.
     """
+    if len(x) == 0:
+        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(x)}.')
     batches = []
     with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
         for start in range(0, len(x), batch_size):
@@ -909,7 +918,7 @@ def _create_nll(label_probs, target):
 
 def _checked_points(t, latent_dim):
     t = np.asarray(t)
-    if t.ndim != 2 or len(t) == 0 or t.shape[1] != latent_dim or not np.issubdtype(t.dtype, np.number):
+    if t.ndim != 2 or len(t) == 0 or t.shape[1] != latent_dim or t.dtype.kind not in 'iuf':
         raise ValueError(f'Points must be numbers with shape (n, {latent_dim}), n ≥ 1, got {t.dtype} with shape '
                          f'{t.shape}.')
     if not np.isfinite(t).all():
@@ -923,14 +932,16 @@ def _checked_points(t, latent_dim):
 
 
 def _import_gpyopt():
-    """Imports GPyOpt when the first search needs it, without its side effect on the process.
+    """Imports GPyOpt when the first search needs it, without its side effects on the process.
 
     GPyOpt calls `warnings.filterwarnings('ignore')` while it is imported, which would silence every warning of the
-    user's own code from then on.
+    user's own code from then on; GPy replaces the function that formats them.
     """
+    formatwarning = warnings.formatwarning
     with warnings.catch_warnings():
         import GPyOpt
         import GPyOpt.methods
+    warnings.formatwarning = formatwarning
     return GPyOpt
 
 
@@ -969,7 +980,7 @@ def create_optimizer(objective, domain, seed=0):
         A `LatentOptimizer`.
 
     Raises:
-        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high.
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, or the seed is not an integer ≥ 0.
     """
     return LatentOptimizer(objective, domain, seed)
 
@@ -991,24 +1002,28 @@ class LatentOptimizer:
     def __init__(self, objective, domain, seed):
         self.objective = objective
         self.domain = _checked_domain(domain)
-        self.seed = seed
+        self.seed = _checked_integer('seed', seed, at_least=0)
         self.X = np.empty((0, len(self.domain)))
         self.Y = np.empty((0, 1))
 
     def run_optimization(self, max_iter):
         """Evaluates the starting points, if that is still to do, and then `max_iter` proposals.
 
-        GPyOpt's own loop is not used: it ends early and in silence where two proposals nearly coincide or a fit fails.
+        GPyOpt's own loop is not used: it ends early and in silence where two proposals nearly coincide, where a fit
+        fails (or with an AttributeError, as it names an exception that NumPy 2 no longer has), and where its
+        `model_update_interval` is above 1.
+
+        Args:
+            max_iter: number of proposals to evaluate, 0 or more.
 
         Raises:
             ValueError: the objective returned something else than one finite number. Like any error that the
                 objective raises itself it leaves all earlier evaluations in `X` and `Y`, and the search can go on.
         """
-        if not isinstance(max_iter, (int, np.integer)) or max_iter < 0:
-            raise ValueError(f'max_iter must be a number of evaluations, an integer of at least 0, got {max_iter!r}.')
+        max_iter = _checked_integer('max_iter', max_iter, at_least=0)
         missing = max(self.num_starting_points - len(self.X), 0)
-        name = getattr(self.objective, '__name__', 'search')
-        with tqdm(range(missing + max_iter), desc=name, unit='evaluation', file=sys.stdout) as bar:
+        name = getattr(self.objective, '__name__', '')
+        with tqdm(range(missing + max_iter), desc=name if name.isidentifier() else 'search', unit='evaluation', file=sys.stdout) as bar:
             for _ in bar:
                 x = self.suggest_next_locations()
                 y = self._evaluate(x)
@@ -1084,7 +1099,7 @@ class LatentOptimizer:
 
     def _evaluate(self, x):
         y = np.asarray(self.objective(x.copy()))
-        if y.shape != (1, 1) or not np.issubdtype(y.dtype, np.number) or not np.isfinite(y).all():
+        if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
             raise ValueError(f'At {x} the objective must return one finite number with shape (1, 1), got {y!r}. The '
                              f'{len(self.X)} evaluations before it are kept in X and Y.')
         return y
@@ -1099,7 +1114,10 @@ class LatentOptimizer:
 
 
 def _checked_domain(domain):
-    box = np.array(domain, dtype='float64')
+    try:
+        box = np.array(domain, dtype='float64')
+    except (TypeError, ValueError):
+        box = np.empty(0)
     if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0 or not np.isfinite(box).all():
         raise ValueError(f'domain must be a sequence of pairs (low, high) of finite numbers, got {domain!r}.')
     if not (box[:, 0] < box[:, 1]).all():
@@ -1123,7 +1141,14 @@ def create_grid(domain, points=80):
 
 
 def top(optimizer, num=10):
-    """The `num` best evaluations of a search, best first: points (num, d) and values (num, 1)."""
+    """The `num` best evaluations of a search, best first: points (num, d) and values (num, 1), fewer if it has fewer.
+
+    Raises:
+        ValueError: the search has no evaluations, or `num` is not a positive integer.
+    """
+    num = _checked_integer('num', num, at_least=1)
+    if len(optimizer.Y) == 0:
+        raise ValueError('The search has no evaluations. Call run_optimization first.')
     best = np.argsort(optimizer.Y[:, 0], kind='stable')[:num]
     return optimizer.X[best], optimizer.Y[best]
 
@@ -1228,7 +1253,11 @@ def plot_latent_spaces(ts, y, titles, title):
         y: labels of the images, (n,).
         titles: for each latent space its title.
         title: of the figure.
+
+    Raises:
+        ValueError: the points of a latent space are not (n, 2).
     """
+    ts = [_checked_points(t, 2) for t in ts]
     figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), layout='constrained', sharex=True, sharey=True,
                                 squeeze=False)
     colorings = (matplotlib.colors.ListedColormap(label_colors), plt.get_cmap('viridis', num_labels))
@@ -1253,7 +1282,12 @@ def plot_nll(gx, gy, nll, title):
         gy: second coordinates, (m, k).
         nll: the objective at the grid's points, (m * k, 10), nats; see `nll_all_targets`.
         title: of the figure.
+
+    Raises:
+        ValueError: `nll` does not belong to that grid.
     """
+    if nll.shape != (gx.size, num_labels):
+        raise ValueError(f'nll must have shape ({gx.size}, 10), a row for each point of the grid, got {nll.shape}.')
     figure, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout='constrained', sharex=True, sharey=True)
     norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
     for target, axis in enumerate(axes.flat):

@@ -95,6 +95,14 @@ def test_nll(rng):
     assert [axis.get_ylabel() for axis in figure.axes if not axis.get_title()] == ['Negative log-likelihood (nats)']
 
 
+def test_figures_of_what_does_not_fit():
+    gx, gy, t = create_grid(SQUARE, points=4)
+    with pytest.raises(ValueError, match=r'nll must have shape \(16, 10\)'):
+        plot_nll(gx, gy, nll_prior(t), 'objective')
+    with pytest.raises(ValueError, match=r'shape \(n, 2\)'):
+        plot_latent_spaces([np.zeros((5, 3))], np.arange(5), ['a'], 'data')
+
+
 def test_acquisition(optimizer):
     figure = optimizer.plot_acquisition()
 

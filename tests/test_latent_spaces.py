@@ -57,6 +57,12 @@ def test_predict_puts_batches_together(rng):
     np.testing.assert_allclose(predict(two, values, 'both', batch_size=2)[1], 3 * values)
 
 
+def test_predict_nothing():
+    x = layers.Input((2,))
+    with pytest.raises(ValueError, match=r'nothing to decode: got an array with shape \(0, 2\)'):
+        predict(keras.Model(x, layers.Rescaling(2.0)(x)), np.empty((0, 2)), 'decode')
+
+
 def test_predict_shows_a_bar_where_it_takes_long(rng, capsys, monkeypatch):
     x = layers.Input((2,))
     model = keras.Model(x, layers.Rescaling(2.0)(x))

@@ -57,9 +57,9 @@ def test_classifiers(rng):
 
 
 @pytest.mark.parametrize('create', [create_encoder, create_decoder, create_predictor, create_predictor_linear])
-@pytest.mark.parametrize('latent_dim', [0, -1, 2.0, '2', None])
+@pytest.mark.parametrize('latent_dim', [0, -1, 2.0, '2', None, True])
 def test_bad_latent_dim(create, latent_dim):
-    with pytest.raises(ValueError, match='latent_dim must be a positive integer'):
+    with pytest.raises(ValueError, match='latent_dim must be an integer of at least 1'):
         create(latent_dim)
 
 
@@ -118,9 +118,11 @@ def test_models_by_name(name):
     assert any(not np.array_equal(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True))
 
 
-def test_unknown_model():
+def test_model_that_cannot_be():
     with pytest.raises(ValueError, match="no model named 'vae'.*'judge'"):
         create_model('vae')
+    with pytest.raises(ValueError, match='seed must be an integer of at least 0, got None'):
+        create_model('judge', seed=None)
 
 
 @pytest.mark.parametrize('name', RECIPES)

@@ -158,8 +158,8 @@ def test_objective_that_raises_loses_nothing():
     np.testing.assert_array_equal(optimizer.X, run(seed=2, max_iter=6).X)
 
 
-@pytest.mark.parametrize('result', [np.array([[np.nan]]), np.array([[np.inf]]), np.ones(1), 1.0, None, 'low',
-                                    np.ones((2, 1))])
+@pytest.mark.parametrize('result', [np.array([[np.nan]]), np.array([[np.inf]]), np.array([[1j]]), np.ones(1),
+                                    np.ones((2, 1)), 1.0, None, 'low'])
 def test_bad_result_is_named_and_loses_nothing(result):
     results = iter([quadratic(np.zeros((1, 2))), quadratic(np.ones((1, 2))), result])
     optimizer = create_optimizer(lambda t: next(results), SQUARE)
@@ -179,16 +179,23 @@ def test_objective_cannot_change_the_points():
 
 
 @pytest.mark.parametrize('domain, message', [
-    ([], 'sequence of pairs'), ([(0, 1, 2)], 'sequence of pairs'), ([(0, np.inf)], 'finite numbers'),
+    ([], 'sequence of pairs'), (None, 'sequence of pairs'), ([(0, 1), 2], 'sequence of pairs'),
+    ([(0, 1, 2)], 'sequence of pairs'), ([(0, np.inf)], 'finite numbers'),
     ([(0, 1), (2, 2)], 'low < high'), ([(1, 0)], 'low < high')])
 def test_bad_domain(domain, message):
     with pytest.raises(ValueError, match=message):
         create_optimizer(quadratic, domain)
 
 
+@pytest.mark.parametrize('seed', [-1, 0.5, None])
+def test_bad_seed(seed):
+    with pytest.raises(ValueError, match='seed must be an integer of at least 0'):
+        create_optimizer(quadratic, SQUARE, seed)
+
+
 @pytest.mark.parametrize('max_iter', [-1, 2.5, None])
 def test_bad_budget(max_iter):
-    with pytest.raises(ValueError, match='max_iter must be a number of evaluations'):
+    with pytest.raises(ValueError, match='max_iter must be an integer of at least 0'):
         create_optimizer(quadratic, SQUARE).run_optimization(max_iter)
 
 
@@ -219,7 +226,8 @@ def test_posterior_needs_evaluations():
 def test_progress_shows_the_best_value(capsys):
     optimizer = run(max_iter=2)
 
-    assert f'best={optimizer.Y.min():.4g}' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith('\rquadratic') and f'best={optimizer.Y.min():.4g}' in said
 
 
 def test_grid():
@@ -238,6 +246,11 @@ def test_top():
 
     np.testing.assert_array_equal(values[:, 0], np.sort(optimizer.Y[:, 0])[:3])
     np.testing.assert_allclose(quadratic(points), values)
+    assert len(top(optimizer, num=20)[0]) == 8
+    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
+        top(optimizer, num=0)
+    with pytest.raises(ValueError, match='no evaluations. Call run_optimization'):
+        top(create_optimizer(quadratic, SQUARE))
 
 
 def test_warnings_of_the_objective_are_heard():

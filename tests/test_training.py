@@ -183,6 +183,14 @@ def test_bad_data(few_digits, changes, message):
         train('classifier', bad_data(few_digits, **changes), epochs=1)
 
 
+@pytest.mark.parametrize('numbers, message', [
+    ({'epochs': 0}, 'epochs must be an integer of at least 1'), ({'batch_size': 1.5}, 'batch_size must be an integer'),
+    ({'seed': -1}, 'seed must be an integer of at least 0'), ({'latent_dim': 0}, 'latent_dim must be an integer')])
+def test_bad_numbers(few_digits, numbers, message):
+    with pytest.raises(ValueError, match=message):
+        train('vae-predictor-off', few_digits, **numbers)
+
+
 def test_evaluate(few_digits):
     x, y = few_digits.x_test, few_digits.y_test
     model, history = train('vae-predictor-softmax', few_digits, epochs=2, batch_size=4)
