@@ -1023,7 +1023,8 @@ class LatentOptimizer:
         max_iter = _checked_integer('max_iter', max_iter, at_least=0)
         missing = max(self.num_starting_points - len(self.X), 0)
         name = getattr(self.objective, '__name__', '')
-        with tqdm(range(missing + max_iter), desc=name if name.isidentifier() else 'search', unit='evaluation', file=sys.stdout) as bar:
+        with tqdm(range(missing + max_iter), desc=name if name.isidentifier() else 'search', unit='evaluation',
+                  file=sys.stdout) as bar:
             for _ in bar:
                 x = self.suggest_next_locations()
                 y = self._evaluate(x)
