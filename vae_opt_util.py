@@ -787,7 +787,7 @@ def predict(model, x, description, batch_size=500):
     batches = []
     with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
         for start in range(0, len(x), batch_size):
-            # Keras's `predict` sets up a data pipeline at each call, 50 times the cost of this one for a point.
+            # Keras's `predict` would set up a data pipeline at each call, at dozens of times the cost for one point.
             batches.append(model.predict_on_batch(x[start:start + batch_size]))
             bar.update(len(x[start:start + batch_size]))
     if isinstance(batches[0], list):

@@ -15,7 +15,7 @@ CHECKS = {
     'Minima of the first objective lie inside the regions of their labels': lambda inside, of: inside == of == 10,
     'Minima of the second objective closely match those of the first':
         lambda median, most, width: median < 0.5 and width == 8,
-    'The second objective is also moderately low outside of the region of its label':
+    'The second objective is more fuzzy: moderately low also outside of the region of its label':
         lambda second, first: second > first,
     '… and in sparsely populated places': lambda second, first: second > first,
     'Most samples lie around the minimum for 4': lambda near, radius: near > 50,
@@ -26,7 +26,8 @@ CHECKS = {
 }
 # These depend on the search, whose rounding errors differ from machine to machine.
 OF_THE_SEARCH = list(CHECKS)[8:]
-NOT_BORNE_OUT = []
+NOT_BORNE_OUT = ['Most samples lie around the minimum for 4', 'The ten best decode to their target',
+                 'The objective rises most among the ten best for 3 and 5']
 
 
 def check(sentence, text):
@@ -59,5 +60,6 @@ def test_run_here(run_here):
 
 def test_run_here_finds_its_digits(run_here):
     text = {sentence: text for sentence, text, _ in run_here}['The ten best decode to their target']
+    by_classifier, by_judge = (float(number) for number in re.findall(r'(\d+)%', text))
 
-    assert check('The ten best decode to their target', text), text
+    assert by_classifier >= 90 and by_judge >= 75
