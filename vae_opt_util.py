@@ -1264,7 +1264,8 @@ def plot_latent_spaces(ts, y, titles, title):
     colorings = (matplotlib.colors.ListedColormap(label_colors), plt.get_cmap('viridis', num_labels))
     for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
         for axis, t, space in zip(axes[row], ts, titles, strict=True):
-            points = axis.scatter(*t.T, c=y, cmap=cmap, vmin=-0.5, vmax=9.5, s=1.5, linewidths=0, rasterized=True)
+            points = axis.scatter(*t.T, c=y, cmap=cmap, vmin=-0.5, vmax=9.5, s=max(1.5, 4000 / len(y)), linewidths=0,
+                                  rasterized=True)
             _label_latent_axes(axis, f'{space}, by {name}')
             axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
             for label in np.unique(y):
