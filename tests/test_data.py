@@ -37,7 +37,9 @@ def no_network(monkeypatch):
 
     monkeypatch.delenv('MNIST_NPZ', raising=False)
     monkeypatch.setattr(keras.datasets.mnist, 'load_data', fail)
-    return fail
+    timeout = socket.getdefaulttimeout()
+    yield fail
+    socket.setdefaulttimeout(timeout)
 
 
 def check_form(data):
@@ -104,12 +106,12 @@ def test_file_does_not_execute_code(npz, arrays, tmp_path):
 
 
 def test_mnist_without_network(no_network):
-    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(7)
 
     with pytest.raises(DataUnavailableError, match='(?s)path.*MNIST_NPZ.*keras.datasets.mnist.*Connect'):
         load_mnist()
-    assert no_network.timeout is not None
-    assert socket.getdefaulttimeout() == before
+    assert no_network.timeout == 20
+    assert socket.getdefaulttimeout() == 7
 
 
 def test_auto_goes_on_with_digits_and_says_so(no_network, capsys):
