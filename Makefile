@@ -30,7 +30,7 @@ clean:  ## delete everything that was installed or built
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or later is needed, this is {sys.version}"'
-	@echo 'Installing into .venv (about 2 GB; only the first time) ...'
+	@echo 'Installing into .venv (2.7 GB; only the first time) ...'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
