@@ -57,7 +57,6 @@ def test_committed_main_notebook_was_run_with_its_defaults():
     notebook = nbformat.read(main_notebook, as_version=4)
 
     assert len(figures(notebook)) == num_figures
-    assert 'MNIST: 60,000 training and 10,000 test images' not in main_notebook.read_text()  # It stands in the figure.
     assert 'VAE, on 10,000 test images of MNIST' in main_notebook.read_text()
     assert 'use_pretrained = True' in code_cells(notebook)[0].source
 

@@ -165,10 +165,6 @@ def test_learning_rate_warms_up_and_decays(few_digits, monkeypatch):
     np.testing.assert_allclose(rates, 0.001 * np.array([1 / 3, 2 / 3, 1, 1, *[0.5] * 4, *[0.25] * 4]), rtol=1e-6)
 
 
-def bad_data(data, **changes):
-    return data._replace(**changes)
-
-
 @pytest.mark.parametrize('changes, message', [
     ({'x_train': np.zeros((256, 28, 28, 1), dtype='float64')}, 'float32 with shape .n, 28, 28, 1., got float64'),
     ({'x_train': np.zeros((256, 28, 28), dtype='float32')}, 'got float32 with shape .256, 28, 28.'),
@@ -180,7 +176,7 @@ def bad_data(data, **changes):
 ])
 def test_bad_data(few_digits, changes, message):
     with pytest.raises(ValueError, match=message):
-        train('classifier', bad_data(few_digits, **changes), epochs=1)
+        train('classifier', few_digits._replace(**changes), epochs=1)
 
 
 @pytest.mark.parametrize('numbers, message', [
