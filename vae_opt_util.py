@@ -965,16 +965,22 @@ def _gpyopt_call(seed, num_evaluations):
         np.random.set_state(state)
 
 
-def create_optimizer(objective, domain, seed=0):
+def create_optimizer(objective, domain, seed=0, lower_bound=None, published=False):
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
-    The settings are the article's: a Gaussian process (Matérn-5/2, learned noise), expected improvement with jitter
-    0.01, and two random starting points.
+    A Gaussian process (Matérn-5/2, a length scale for each dimension, exact values) models the evaluations so far, and
+    the next one is where the expected improvement is highest, at a distance from those that are there; see
+    `gpyopt_extensions`. It starts with six points that fill the box evenly (Sobol).
 
     Args:
         objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better.
         domain: the bounds of the box, a sequence of d pairs `(low, high)`.
         seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
+        lower_bound: what is known of the objective: a function like it, cheap, that it is nowhere below, such as
+            `nll_prior` for the article's objectives. Only the rest is modelled. Without it, the whole objective is.
+        published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
+            of the whole objective (no `lower_bound`, one length scale, learned noise), expected improvement with
+            jitter 0.01, two random starting points.
 
     Returns:
         A `LatentOptimizer`.
@@ -982,27 +988,28 @@ def create_optimizer(objective, domain, seed=0):
     Raises:
         ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, or the seed is not an integer ≥ 0.
     """
-    return LatentOptimizer(objective, domain, seed)
+    return LatentOptimizer(objective, domain, seed, lower_bound, published)
 
 
 class LatentOptimizer:
     """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
 
     A proposal depends on `X`, `Y` and the seed and on nothing else: the Gaussian process is fitted anew for each. So
-    looking at a search, or asking it for a proposal, does not change what it does next.
+    looking at a search, or asking it for a proposal, does not change what it does next, and evaluations from elsewhere
+    may be added to `X` and `Y` between proposals.
 
     Attributes:
         X: the points evaluated so far, float64 (n, d).
         Y: their values, float64 (n, 1).
     """
 
-    num_starting_points = 2
-    jitter = 0.01
-
-    def __init__(self, objective, domain, seed):
+    def __init__(self, objective, domain, seed, lower_bound, published):
         self.objective = objective
         self.domain = _checked_domain(domain)
         self.seed = _checked_integer('seed', seed, at_least=0)
+        self.lower_bound = lower_bound
+        self.published = published
+        self.num_starting_points = 2 if published else 6
         self.X = np.empty((0, len(self.domain)))
         self.Y = np.empty((0, 1))
 
@@ -1023,25 +1030,38 @@ class LatentOptimizer:
         max_iter = _checked_integer('max_iter', max_iter, at_least=0)
         missing = max(self.num_starting_points - len(self.X), 0)
         name = getattr(self.objective, '__name__', '')
-        with tqdm(range(missing + max_iter), desc=name if name.isidentifier() else 'search', unit='evaluation',
+        with tqdm(total=missing + max_iter, desc=name if name.isidentifier() else 'search', unit='evaluation',
                   file=sys.stdout) as bar:
-            for _ in bar:
-                x = self.suggest_next_locations()
-                y = self._evaluate(x)
-                self.X, self.Y = np.vstack((self.X, x)), np.vstack((self.Y, y))
+            for _ in range(missing + max_iter):
+                self._step()
+                bar.update()
                 bar.set_postfix(best=f'{self.Y.min():.4g}', refresh=False)
+
+    def _step(self):
+        x = self.suggest_next_locations()
+        y = self._evaluate(x)
+        self.X, self.Y = np.vstack((self.X, x)), np.vstack((self.Y, y))
 
     def suggest_next_locations(self):
         """Proposes where to evaluate the objective next: float64 (1, d)."""
         with _gpyopt_call(self.seed, len(self.X)):
             if len(self.X) < self.num_starting_points:
-                return np.random.uniform(*self.domain.T)[np.newaxis]
+                return self._starting_point()
             try:
                 return self._gpyopt().suggest_next_locations()
             except np.linalg.LinAlgError as error:
                 tqdm.write(f'No Gaussian process can be fitted to these {len(self.X)} evaluations ({error}); the next '
                            'point is a random one.', file=sys.stdout)
                 return np.random.uniform(*self.domain.T)[np.newaxis]
+
+    def _starting_point(self):
+        if self.published:
+            return np.random.uniform(*self.domain.T)[np.newaxis]
+        from scipy.stats import qmc
+
+        # Sobol's sequence is even from the start only in powers of two.
+        sobol = qmc.Sobol(len(self.domain), rng=self.seed).random(8)
+        return qmc.scale(sobol[[len(self.X)]], *self.domain.T)
 
     def posterior(self, t):
         """Fits the Gaussian process to all evaluations and predicts at points `t` (n, d).
@@ -1060,6 +1080,9 @@ class LatentOptimizer:
         with _gpyopt_call(self.seed, len(self.X)):
             optimizer = self._gpyopt()
             optimizer._update_model(optimizer.normalization_type)
+            if not self.published:
+                improvement = optimizer.model.log_improvement(t, optimizer.model.get_fmin())
+                return *optimizer.model.predict(t), np.exp(improvement)
             # GPyOpt models (Y − mean) / deviation, or Y − mean where all values are equal.
             scale = self.Y.std() or 1.0
             mean, deviation = optimizer.model.predict(t, with_noise=False)
@@ -1103,15 +1126,32 @@ class LatentOptimizer:
         if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
             raise ValueError(f'At {x} the objective must return one finite number with shape (1, 1), got {y!r}. The '
                              f'{len(self.X)} evaluations before it are kept in X and Y.')
+        if self.lower_bound is not None and not self.published:
+            bound = np.asarray(self.lower_bound(x.copy()))
+            if bound.shape != (1, 1) or not y >= bound - 1e-6 * max(1.0, np.abs(bound).max()):
+                raise ValueError(f'At {x} the lower bound must be one number with shape (1, 1), not above the '
+                                 f'objective\'s {y[0, 0]:.6g}, got {bound!r}. The {len(self.X)} evaluations before it '
+                                 'are kept in X and Y.')
         return y
 
     def _gpyopt(self):
         gpyopt = _import_gpyopt()
         domain = [{'name': f't{i}', 'type': 'continuous', 'domain': tuple(bounds)}
                   for i, bounds in enumerate(self.domain, start=1)]
-        return gpyopt.methods.BayesianOptimization(
-            f=None, domain=domain, X=self.X, Y=self.Y, model_type='GP', acquisition_type='EI',
-            acquisition_jitter=self.jitter, exact_feval=False)
+        if self.published:
+            return gpyopt.methods.BayesianOptimization(
+                f=None, domain=domain, X=self.X, Y=self.Y, model_type='GP', acquisition_type='EI',
+                acquisition_jitter=0.01, exact_feval=False)
+
+        from gpyopt_extensions import GaussianProcess, SpacedExpectedImprovement, SquaredGaussianProcess
+
+        model = (GaussianProcess(self.domain) if self.lower_bound is None
+                 else SquaredGaussianProcess(self.domain, self.lower_bound))
+        space = gpyopt.Design_space(domain)
+        acquisition = SpacedExpectedImprovement(model, space, gpyopt.optimization.AcquisitionOptimizer(space))
+        return gpyopt.methods.ModularBayesianOptimization(
+            model, space, None, acquisition, gpyopt.core.evaluators.Sequential(acquisition), self.X, self.Y,
+            normalize_Y=False)
 
 
 def _checked_domain(domain):
@@ -1141,8 +1181,17 @@ def create_grid(domain, points=80):
     return gx, gy, np.c_[gx.ravel(), gy.ravel()]
 
 
-def top(optimizer, num=10):
-    """The `num` best evaluations of a search, best first: points (num, d) and values (num, 1), fewer if it has fewer.
+def top(optimizer, num=10, distance=0.0125):
+    """The best evaluations of a search that are also distinct, best first.
+
+    Args:
+        optimizer: the search.
+        num: how many at most.
+        distance: how far they are from each other at least, in units of the box's sides. The default is that of a
+            search's spaced proposals, 0.1 in the article's box. 0 gives the best whether distinct or not.
+
+    Returns:
+        Points (num, d) and values (num, 1), fewer if there are fewer.
 
     Raises:
         ValueError: the search has no evaluations, or `num` is not a positive integer.
@@ -1150,8 +1199,66 @@ def top(optimizer, num=10):
     num = _checked_integer('num', num, at_least=1)
     if len(optimizer.Y) == 0:
         raise ValueError('The search has no evaluations. Call run_optimization first.')
-    best = np.argsort(optimizer.Y[:, 0], kind='stable')[:num]
+    low, high = optimizer.domain.T
+    best = spaced_best((optimizer.X - low) / (high - low), optimizer.Y[:, 0], num, distance)
     return optimizer.X[best], optimizer.Y[best]
+
+
+def spaced_best(points, values, num, spacing):
+    """Indices of the lowest values at points (n, d) that are at least `spacing` apart: at most `num`, lowest first."""
+    chosen = []
+    for index in np.argsort(values, kind='stable'):
+        if len(chosen) == num:
+            break
+        if not chosen or np.linalg.norm(points[chosen] - points[index], axis=1).min() >= spacing:
+            chosen.append(index)
+    return np.array(chosen)
+
+
+def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=1):
+    """Runs a search for each target and each seed, in the workers of joblib.
+
+    `n_jobs=2` uses two processes; inside of `joblib.parallel_config('dask')` the searches go to the workers of a Dask
+    cluster. Each worker starts up first, which takes longer than a few searches with a cheap objective do.
+
+    Args:
+        optimizer_for: a function of target and seed that creates a search. It and what it uses are sent to the workers.
+        targets: what to search for.
+        seeds: of the searches for each target.
+        max_iter: number of proposals that each search evaluates after its starting points.
+        n_jobs: number of processes on this machine; a Dask cluster has its own number of workers.
+
+    Returns:
+        A dict from `(target, seed)` to the search. One that failed is said so, keeps the evaluations it has made, and
+        has the text of its exception as the attribute `error`, which is None for the others.
+    """
+    from joblib import Parallel, delayed
+
+    max_iter = _checked_integer('max_iter', max_iter, at_least=0)
+    searches = {(target, seed): optimizer_for(target, seed) for target in targets for seed in seeds}
+    results = Parallel(n_jobs=n_jobs, return_as='generator')(
+        delayed(_search)(optimizer_for, target, seed, max_iter) for target, seed in searches)
+    with tqdm(total=len(searches), desc='searches', unit='search', file=sys.stdout) as bar:
+        for (target, seed), (X, Y, error) in zip(searches, results, strict=True):  # noqa: N806
+            search = searches[target, seed]
+            search.X, search.Y, search.error = X, Y, error
+            if error is not None:
+                tqdm.write(f'The search for {target} with seed {seed} failed after {len(Y)} evaluations: {error}',
+                           file=sys.stdout)
+            elif len(Y):
+                bar.set_postfix(best=f'{Y.min():.4g}', target=target, refresh=False)
+            bar.update()
+    return searches
+
+
+def _search(optimizer_for, target, seed, max_iter):
+    search = optimizer_for(target, seed)
+    try:
+        for _ in range(search.num_starting_points + max_iter):
+            search._step()
+    except Exception as error:  # Whatever the objective raises must not take the other searches down.
+        return search.X, search.Y, f'{type(error).__name__}: {error}'
+    return search.X, search.Y, None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 import vae_opt_util
-from vae_opt_util import create_grid, create_optimizer, top
+from vae_opt_util import create_grid, create_optimizer, nll_prior, run_searches, top
 
 SQUARE = [(-4.0, 4.0)] * 2
 
@@ -16,47 +16,74 @@ def quadratic(t):
     return ((t - np.arange(1, t.shape[1] + 1) / 2) ** 2).sum(axis=1, keepdims=True)
 
 
-def run(objective=quadratic, domain=SQUARE, seed=0, max_iter=5):
-    optimizer = create_optimizer(objective, domain, seed)
+@pytest.fixture(params=[False, True], ids=['ours', 'published'])
+def published(request):
+    return request.param
+
+
+def run(objective=quadratic, domain=SQUARE, seed=0, max_iter=5, **settings):
+    optimizer = create_optimizer(objective, domain, seed, **settings)
     optimizer.run_optimization(max_iter)
     return optimizer
 
 
-def test_finds_the_minimum_of_a_quadratic():
-    optimizer = run(max_iter=20)
+def test_finds_the_minimum_of_a_quadratic(published):
+    optimizer = run(max_iter=20, published=published)
 
-    assert optimizer.X.shape == (22, 2) and optimizer.Y.shape == (22, 1)
+    starting = optimizer.num_starting_points
+    assert optimizer.X.shape == (starting + 20, 2) and optimizer.Y.shape == (starting + 20, 1)
     np.testing.assert_allclose(optimizer.Y, quadratic(optimizer.X))
     assert optimizer.Y.min() < 0.05
-    assert optimizer.Y.min() < optimizer.Y[:2].min()
+    assert optimizer.Y.min() < optimizer.Y[:starting].min()
 
 
-@pytest.mark.parametrize('domain', [[(0.0, 3.0)], [(-1.0, 2.0), (0.5, 1.5), (-3.0, 9.0)]])
-def test_any_box(domain):
-    optimizer = run(domain=domain)
+def test_lower_bound_helps():
+    """Like the article's objective: the prior, and beside it something that is 0 in one region and high outside."""
+    def objective(t):
+        outside = np.maximum(np.linalg.norm(t - 1.5, axis=1, keepdims=True) - 1, 0)
+        return nll_prior(t) + 18 * np.tanh(outside)
+
+    best = [[run(objective, seed=seed, max_iter=24, lower_bound=bound).Y.min() for seed in range(5)]
+            for bound in (nll_prior, None)]
+
+    assert np.median(best[0]) < np.median(best[1]) - 0.01
+
+
+@pytest.mark.parametrize('bound', [quadratic, lambda t: quadratic(t)[:, 0], lambda t: np.full((1, 1), np.nan)])
+def test_bad_lower_bound_is_named_and_loses_nothing(bound):
+    optimizer = create_optimizer(lambda t: quadratic(t) - (t[:, :1] > 0), SQUARE, lower_bound=bound)
+
+    with pytest.raises(ValueError, match=r'lower bound must be one number with shape \(1, 1\), not above'):
+        optimizer.run_optimization(10)
+    assert optimizer.X.shape[0] == optimizer.Y.shape[0] < 6
+
+
+@pytest.mark.parametrize('domain', [[(0.0, 3.0)], [(-1.0, 2.0), (0.5, 1.5), (-3.0, 9.0)], [(0.0, 1.0)] * 20])
+def test_any_box(domain, published):
+    optimizer = run(domain=domain, published=published)
 
     low, high = np.array(domain).T
-    assert optimizer.X.shape == (7, len(domain))
+    assert optimizer.X.shape == (optimizer.num_starting_points + 5, len(domain))
     assert (optimizer.X >= low).all() and (optimizer.X <= high).all()
 
 
-def test_same_seed_same_search_whatever_ran_before():
+def test_same_seed_same_search_whatever_ran_before(published):
     np.random.seed(1)
-    first = run(seed=3)
+    first = run(seed=3, published=published)
     np.random.seed(2)
-    run(seed=4, max_iter=1)
+    run(seed=4, max_iter=1, published=published)
     np.random.random(100)
 
-    np.testing.assert_array_equal(run(seed=3).X, first.X)
-    assert not np.allclose(run(seed=4).X[:2], first.X[:2])
+    np.testing.assert_array_equal(run(seed=3, published=published).X, first.X)
+    assert not np.allclose(run(seed=4, published=published).X[:2], first.X[:2])
 
 
-def test_numpys_random_state_is_left_alone():
+def test_numpys_random_state_is_left_alone(published):
     np.random.seed(0)
     expected = np.random.random(3)
     np.random.seed(0)
 
-    run(max_iter=2).posterior(np.zeros((1, 2)))
+    run(max_iter=2, published=published).posterior(np.zeros((1, 2)))
 
     np.testing.assert_array_equal(np.random.random(3), expected)
 
@@ -70,8 +97,8 @@ def test_a_search_in_parts_is_the_same_search():
     np.testing.assert_array_equal(parts.X, whole.X)
 
 
-def test_looking_does_not_change_the_search():
-    looked_at = create_optimizer(quadratic, SQUARE, seed=1)
+def test_looking_does_not_change_the_search(published):
+    looked_at = create_optimizer(quadratic, SQUARE, seed=1, published=published)
     for _ in range(3):
         looked_at.run_optimization(1)
         looked_at.plot_acquisition()
@@ -81,7 +108,7 @@ def test_looking_does_not_change_the_search():
     looked_at.run_optimization(1)
 
     np.testing.assert_array_equal(looked_at.X[[-1]], proposal)
-    np.testing.assert_array_equal(looked_at.X, run(seed=1, max_iter=4).X)
+    np.testing.assert_array_equal(looked_at.X, run(seed=1, max_iter=4, published=published).X)
 
 
 def test_importing_gpyopt_silences_nothing():
@@ -100,26 +127,40 @@ warnings.warn('still heard', DeprecationWarning)
     assert 'DeprecationWarning: still heard' in done.stderr
 
 
-def test_search_is_quiet(recwarn, capfd):
-    run(max_iter=3)
+def test_search_is_quiet(recwarn, capfd, published):
+    run(max_iter=3, published=published)
 
     assert [str(warning.message) for warning in recwarn] == []
     assert capfd.readouterr().err == ''
 
 
-def test_budget_is_spent_where_proposals_coincide(monkeypatch):
+def test_budget_is_spent_where_proposals_coincide(monkeypatch, published):
     """GPyOpt's own loop stops without a word where two consecutive proposals lie within 1e-8."""
     same = np.array([[1.0, 1.0]])
     gpyopt = vae_opt_util._import_gpyopt()
-    monkeypatch.setattr(gpyopt.methods.BayesianOptimization, 'suggest_next_locations', lambda _: same)
+    method = 'BayesianOptimization' if published else 'ModularBayesianOptimization'
+    monkeypatch.setattr(getattr(gpyopt.methods, method), 'suggest_next_locations', lambda _: same)
 
-    assert run(max_iter=6).X.shape == (8, 2)
+    optimizer = run(max_iter=6, published=published)
+
+    np.testing.assert_array_equal(optimizer.X[-6:], np.tile(same, (6, 1)))
 
 
-def test_budget_is_spent_where_the_objective_is_constant():
-    optimizer = run(lambda t: np.ones((1, 1)), max_iter=4)
+def test_duplicate_points(published):
+    optimizer = create_optimizer(quadratic, SQUARE, published=published)
+    optimizer.X = np.repeat([[1.0, 1.0], [-2.0, 3.0], [0.0, -1.0]], 3, axis=0)
+    optimizer.Y = quadratic(optimizer.X)
 
-    assert optimizer.X.shape == (6, 2)
+    optimizer.run_optimization(15)
+
+    assert len(optimizer.X) == 24 and optimizer.Y.min() < 0.1
+
+
+@pytest.mark.parametrize('value', [0.0, 1.0, -1e6])
+def test_budget_is_spent_where_the_objective_is_constant(value, published):
+    optimizer = run(lambda t: np.full((1, 1), value), max_iter=4, published=published)
+
+    assert len(np.unique(optimizer.X, axis=0)) == optimizer.num_starting_points + 4
     assert all(np.isfinite(values).all() for values in optimizer.posterior(np.zeros((1, 2))))
 
 
@@ -135,7 +176,7 @@ def test_failed_fit_is_said_and_the_budget_is_spent(monkeypatch, capsys):
 
     monkeypatch.setattr(gpyopt.models.GPModel, 'updateModel', failing_update)
 
-    optimizer = run(max_iter=4)
+    optimizer = run(max_iter=4, published=True)
 
     assert optimizer.X.shape == (6, 2)
     assert capsys.readouterr().out.count('No Gaussian process can be fitted to these 4 evaluations') == 1
@@ -154,7 +195,8 @@ def test_objective_that_raises_loses_nothing():
     with pytest.raises(RuntimeError, match='the laboratory is closed'):
         optimizer.run_optimization(6)
     assert len(optimizer.X) == len(optimizer.Y) == 4
-    optimizer.run_optimization(4)
+    np.testing.assert_array_equal(optimizer.Y, quadratic(optimizer.X))
+    optimizer.run_optimization(6)
 
     np.testing.assert_array_equal(optimizer.X, run(seed=2, max_iter=6).X)
 
@@ -200,8 +242,8 @@ def test_bad_budget(max_iter):
         create_optimizer(quadratic, SQUARE).run_optimization(max_iter)
 
 
-def test_posterior_is_in_units_of_the_objective():
-    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10)
+def test_published_posterior_is_in_units_of_the_objective():
+    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10, published=True)
     gx, _, t = create_grid(SQUARE, points=9)
 
     mean, deviation, expected_improvement = optimizer.posterior(t)
@@ -215,6 +257,20 @@ def test_posterior_is_in_units_of_the_objective():
     u = improvement / deviation
     expected = improvement * norm.cdf(u) + deviation * norm.pdf(u)
     np.testing.assert_allclose(expected_improvement, expected, rtol=0.05, atol=1e-3 * expected.max())
+
+
+@pytest.mark.parametrize('bound', [None, lambda t: 900 + 0 * t[:, :1]])
+def test_posterior_is_in_units_of_the_objective(bound):
+    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10, lower_bound=bound)
+    _, _, t = create_grid(SQUARE, points=9)
+
+    mean, deviation, expected_improvement = optimizer.posterior(t)
+    at_data, deviation_at_data, _ = optimizer.posterior(optimizer.X)
+
+    assert mean.shape == deviation.shape == expected_improvement.shape == (81, 1)
+    np.testing.assert_allclose(at_data, optimizer.Y, rtol=0.001)
+    assert deviation_at_data.max() < 0.1 * deviation.max()
+    assert (expected_improvement >= 0).all() and (expected_improvement <= mean.max() - 900).all()
 
 
 def test_posterior_needs_evaluations():
@@ -243,11 +299,15 @@ def test_grid():
 def test_top():
     optimizer = run(max_iter=6)
 
-    points, values = top(optimizer, num=3)
+    points, values = top(optimizer, num=3, distance=0)
+    distinct, distinct_values = top(optimizer, num=3, distance=0.1)
 
     np.testing.assert_array_equal(values[:, 0], np.sort(optimizer.Y[:, 0])[:3])
     np.testing.assert_allclose(quadratic(points), values)
-    assert len(top(optimizer, num=20)[0]) == 8
+    np.testing.assert_allclose(quadratic(distinct), distinct_values)
+    assert distinct_values[0] == values[0] and (distinct_values >= values).all()
+    assert np.linalg.norm(np.diff(distinct, axis=0), axis=1).min() >= 0.8
+    assert len(top(optimizer, num=20, distance=0)[0]) == 12
     with pytest.raises(ValueError, match='num must be an integer of at least 1'):
         top(optimizer, num=0)
     with pytest.raises(ValueError, match='no evaluations. Call run_optimization'):
@@ -261,3 +321,30 @@ def test_warnings_of_the_objective_are_heard():
 
     with pytest.warns(UserWarning, match='the oven is hot'):
         run(warned, max_iter=1)
+
+
+def fragile_search(target, seed):
+    def objective(t):
+        if target == 1 and seed == 1 and t[0, 0] > 0:
+            raise RuntimeError('the oven is out')
+        return quadratic(t) + target
+
+    return create_optimizer(objective, SQUARE, seed)
+
+
+@pytest.mark.parametrize('n_jobs', [1, 2])
+def test_many_searches(n_jobs, capsys):
+    searches = run_searches(fragile_search, targets=[0, 1], seeds=[0, 1], max_iter=4, n_jobs=n_jobs)
+
+    said = capsys.readouterr().out
+    assert list(searches) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for (target, seed), search in searches.items():
+        if (target, seed) == (1, 1):
+            assert search.error == 'RuntimeError: the oven is out' and len(search.X) < 10
+            assert f'The search for 1 with seed 1 failed after {len(search.X)} evaluations: RuntimeError' in said
+            np.testing.assert_allclose(search.Y, quadratic(search.X) + 1)
+        else:
+            assert search.error is None and len(search.X) == 10
+            alone = fragile_search(target, seed)
+            alone.run_optimization(4)
+            np.testing.assert_allclose(search.X, alone.X)

@@ -1,0 +1,289 @@
+"""What a search gives to GPyOpt at its extension points: Gaussian processes in closed form, and expected improvement.
+
+Most of the time of GPyOpt's own search goes into gradients of GPy's predictions and into restarts of its fit. Here both
+are a few lines of linear algebra, and more is known: that evaluations are exact, and how low the objective can be.
+
+Points are rows of arrays (n, d), values and predictions columns (n, 1), as everywhere in GPyOpt.
+"""
+
+import numpy as np
+from GPyOpt.acquisitions.base import AcquisitionBase
+from GPyOpt.models.base import BOModel
+from scipy.linalg import lapack, solve_triangular
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.special import erfcx, log_ndtr, ndtr
+
+from vae_opt_util import spaced_best
+
+log_sqrt_2pi = 0.5 * np.log(2 * np.pi)
+
+
+class GaussianProcess(BOModel):
+    """A Gaussian process of exact values: Matérn-5/2 kernel with a length scale for each dimension, constant mean.
+
+    The length scales maximise the marginal likelihood times a broad log-normal prior (Hvarfner et al., arXiv
+    2402.02229); the constant mean and the variance that maximise it for given length scales are known in closed form.
+
+    Args:
+        domain: the bounds of the box, (d, 2). Length scales are in units of its sides.
+    """
+
+    analytical_gradient_prediction = True
+
+    # Evaluations are exact; this share of the variance only keeps the covariance matrix well conditioned.
+    noise = 1e-6
+    # Where values jump, as an objective does at the border of a label's region, the maximum-likelihood variance is too
+    # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
+    # several hundred searches.
+    variance_factor = 2.0
+
+    def __init__(self, domain):
+        self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
+
+    def updateModel(self, X_all, Y_all, X_new, Y_new):  # noqa: N802, N803 (GPyOpt's names)
+        """Fits the Gaussian process to all evaluations: points (n, d) and values (n, 1)."""
+        self.X, self.Y = X_all, Y_all
+        self._fit((X_all - self.low) / self.width, self._observed(X_all, Y_all)[:, 0])
+
+    def predict(self, X):  # noqa: N803
+        """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
+        return self._predict_observed(X)
+
+    def get_fmin(self):
+        """The lowest mean of the objective at an evaluated point."""
+        return self.predict(self.X)[0].min()
+
+    def get_model_parameters(self):
+        """The length scales in units of the box's sides, (1, d); GPyOpt records them."""
+        return self.length_scales[np.newaxis]
+
+    def log_improvement(self, X, threshold):  # noqa: N803
+        """log E[max(threshold − f, 0)] at points (n, d): (n, 1), stable where the expectation underflows.
+
+        With z = (threshold − mean) / deviation it is log deviation + log(φ(z) + z Φ(z)), computed as in Ament et al.,
+        arXiv 2310.20708.
+        """
+        mean, deviation = self._predict_observed(X)
+        return np.log(deviation) + _log_standard_improvement((threshold - mean) / deviation)
+
+    def log_improvement_with_gradient(self, x, threshold):
+        """`log_improvement` at one point (d,): a number, and its gradient (d,)."""
+        mean, deviation, mean_gradient, deviation_gradient = self._predict_observed_with_gradient(x)
+        z = (threshold - mean) / deviation
+        log_standard = _log_standard_improvement(np.array([z]))[0]
+        gradient = (np.exp(-z * z / 2 - log_sqrt_2pi - log_standard) * deviation_gradient
+                    - np.exp(log_ndtr(z) - log_standard) * mean_gradient) / deviation
+        return np.log(deviation) + log_standard, gradient
+
+    def _observed(self, X, Y):  # noqa: N803
+        return Y
+
+    def _fit(self, u, y):
+        n, d = u.shape
+        squared_differences = (u.T[:, :, np.newaxis] - u.T[:, np.newaxis, :]) ** 2
+        prior_mean, prior_deviation = np.sqrt(2) + 0.5 * np.log(d), np.sqrt(3)
+        # A variance of 0, of values that are all equal, is not one that a deviation can be divided by.
+        smallest_variance = (1e-8 * (np.abs(y).max() or 1.0)) ** 2
+
+        def decompose(log_length_scales):
+            weights = np.exp(-2 * log_length_scales)
+            r = np.sqrt(5 * np.tensordot(weights, squared_differences, 1))
+            decay = np.exp(-r)
+            covariance = (1 + r + r * r / 3) * decay
+            covariance[np.diag_indices(n)] += self.noise
+            factor, failed = lapack.dpotrf(covariance, lower=1)
+            if failed:
+                raise np.linalg.LinAlgError('the covariance matrix is not positive definite')
+            of_ones, of_y = lapack.dpotrs(factor, np.c_[np.ones(n), y], lower=1)[0].T
+            constant = of_y.sum() / of_ones.sum()
+            alpha = of_y - constant * of_ones
+            variance = max((y - constant) @ alpha / n, smallest_variance)
+            return weights, (1 + r) * decay, factor, constant, alpha, variance
+
+        def negative_log_posterior(log_length_scales):
+            weights, slope, factor, _, alpha, variance = decompose(log_length_scales)
+            inverse = lapack.dpotri(factor, lower=1)[0]
+            inverse = np.tril(inverse) + np.tril(inverse, -1).T
+            of_covariance = (inverse - np.outer(alpha, alpha) / variance) / 2
+            standardised = (log_length_scales - prior_mean) / prior_deviation
+            value = n / 2 * np.log(variance) + np.log(np.diag(factor)).sum() + standardised @ standardised / 2
+            gradient = (5 / 3 * weights * np.tensordot(squared_differences, slope * of_covariance, 2)
+                        + standardised / prior_deviation)
+            return value, gradient
+
+        fit = minimize(negative_log_posterior, np.full(d, np.log(0.15)), jac=True, method='L-BFGS-B',
+                       bounds=[(np.log(2e-3), np.log(10))] * d, options={'maxiter': 50})
+        self.weights, _, self.factor, self.constant, self.alpha, variance = decompose(fit.x)
+        self.length_scales = np.exp(fit.x)
+        self.variance = self.variance_factor * variance
+        self.u = u
+
+    def _predict_observed(self, X):  # noqa: N803
+        scale = np.sqrt(5 * self.weights)
+        r = cdist((X - self.low) / self.width * scale, self.u * scale)
+        k = (1 + r + r * r / 3) * np.exp(-r)
+        explained = (solve_triangular(self.factor, k.T, lower=True, check_finite=False) ** 2).sum(axis=0)
+        return ((self.constant + k @ self.alpha)[:, np.newaxis],
+                np.sqrt(self.variance * np.maximum(1 - explained, 1e-12))[:, np.newaxis])
+
+    def _predict_observed_with_gradient(self, x):
+        differences = (x - self.low) / self.width - self.u
+        r = np.sqrt(5 * (differences ** 2) @ self.weights)
+        decay = np.exp(-r)
+        k = (1 + r + r * r / 3) * decay
+        k_gradient = -5 / 3 * ((1 + r) * decay)[:, np.newaxis] * differences * self.weights / self.width
+        solved = lapack.dpotrs(self.factor, k, lower=1)[0]
+        deviation = np.sqrt(self.variance * max(1 - k @ solved, 1e-12))
+        return (self.constant + k @ self.alpha, deviation,
+                self.alpha @ k_gradient, -self.variance * (solved @ k_gradient) / deviation)
+
+
+class SquaredGaussianProcess(GaussianProcess):
+    """A model of an objective that is nowhere below a known function: f = lower_bound + g² / 2, g a Gaussian process.
+
+    What is known is not learned again, an improvement beyond the bound is not expected, and the square root brings a
+    steep objective's plateaus and valleys closer together. After Gunter et al., arXiv 1411.0439, and Nguyen and
+    Osborne, arXiv 1905.02685, who know a number where this knows a function.
+
+    Args:
+        domain: as for `GaussianProcess`.
+        lower_bound: a function of points (n, d) that returns values (n, 1).
+    """
+
+    def __init__(self, domain, lower_bound):
+        super().__init__(domain)
+        self.lower_bound = lower_bound
+
+    def predict(self, X):  # noqa: N803
+        mean, deviation = self._predict_observed(X)
+        return (self.lower_bound(X) + (mean ** 2 + deviation ** 2) / 2,
+                deviation * np.sqrt(mean ** 2 + deviation ** 2 / 2))
+
+    def log_improvement(self, X, threshold):  # noqa: N803
+        """log E[max(threshold − f, 0)] at points (n, d): (n, 1), −690 where the expectation vanishes.
+
+        With c = threshold − lower_bound it is the expectation of c − g² / 2 over −√2c < g < √2c, in closed form.
+        """
+        mean, deviation = self._predict_observed(X)
+        improvement = _squared_improvement(np.abs(mean), deviation, threshold - self.lower_bound(X))[0]
+        return np.log(np.maximum(improvement, 1e-300))
+
+    def log_improvement_with_gradient(self, x, threshold):
+        mean, deviation, mean_gradient, deviation_gradient = self._predict_observed_with_gradient(x)
+        step = 1e-6 * self.width
+        around = self.lower_bound(np.vstack((x, x + np.diag(step), x - np.diag(step))))[:, 0]
+        bound_gradient = (around[1:len(x) + 1] - around[len(x) + 1:]) / (2 * step)
+        improvement, of_mean, of_deviation, of_c = _squared_improvement(abs(mean), deviation, threshold - around[0])
+        if improvement < 1e-14 * deviation ** 2:
+            return -690.0, np.zeros(len(x))  # Nothing is left of it but rounding errors.
+        gradient = np.sign(mean) * of_mean * mean_gradient + of_deviation * deviation_gradient - of_c * bound_gradient
+        return np.log(improvement), gradient / improvement
+
+    def _observed(self, X, Y):  # noqa: N803
+        return np.sqrt(2 * np.maximum(Y - self.lower_bound(X), 0))
+
+
+def _log_standard_improvement(z):
+    """log(φ(z) + z Φ(z)), without the cancellation that makes it −∞ below z = −8."""
+    tail = np.minimum(z, -1.0)
+    # φ + z Φ = φ (1 − |z| Φ / φ), and Φ / φ is the scaled complementary error function.
+    share = np.maximum(1 + tail * np.sqrt(np.pi / 2) * erfcx(-tail / np.sqrt(2)), 1e-300)
+    log_tail = np.where(tail > -1e5, np.log(share), -2 * np.log(-tail)) - tail * tail / 2 - log_sqrt_2pi
+    body = np.maximum(z, -1.0)
+    return np.where(z > -1, np.log(_phi(body) + body * ndtr(body)), log_tail)
+
+
+def _squared_improvement(mean, deviation, c):
+    """E[max(c − g² / 2, 0)] for g ~ N(mean, deviation²), mean ≥ 0; and its derivatives by mean, deviation and c."""
+    half_width = np.sqrt(2 * np.maximum(c, 0))
+    a, b = (-half_width - mean) / deviation, (half_width - mean) / deviation
+    # Moments of the standardised g between the two: of order 0, 1 and 2.
+    zeroth, first = ndtr(b) - ndtr(a), _phi(a) - _phi(b)
+    second = zeroth + a * _phi(a) - b * _phi(b)
+    improvement = c * zeroth - (mean ** 2 * zeroth + 2 * mean * deviation * first + deviation ** 2 * second) / 2
+    return (np.where(c > 0, improvement, 0.0), -(mean * zeroth + deviation * first),
+            -(mean * first + deviation * second), zeroth)
+
+
+def _phi(z):
+    return np.exp(-z * z / 2 - log_sqrt_2pi)
+
+
+class SpacedExpectedImprovement(AcquisitionBase):
+    """Expected improvement, in logarithms, at a distance from what is evaluated already.
+
+    Without the distance a search refines each local minimum that it meets to many digits before it looks elsewhere, and
+    its ten best evaluations are one image. So there are two kinds of proposals:
+
+    - *spaced*: at least `spacing` away from all evaluations, with the highest expected improvement on a threshold a
+      little above the best value. These find the minimum, and then points around it that are nearly as good.
+    - *refined*: with the highest expected improvement on the best value, anywhere. These take turns with the others
+      once no spaced point promises an improvement on the best value that matters.
+    """
+
+    analytical_gradient_prediction = True
+
+    # In units of the box's sides; 0.1 in the latent space of the article.
+    spacing = 0.0125
+    # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
+    threshold_above_best = 0.03
+    improvement_that_matters = 0.002
+    # Of so many proposals one is spaced, once the search has converged.
+    turns = 4
+
+    num_uniform = 500
+    num_around_best = 200
+    num_starts = 2
+
+    def optimize(self, duplicate_manager=None):
+        """The next proposal, (1, d), and its negative acquisition; draws from NumPy's global state like GPyOpt."""
+        model = self.model
+        low, width = model.low, model.width
+        lowest, scale = model.get_fmin(), model.Y.std()
+        candidates = self._candidates()
+        at_distance = cdist((candidates - low) / width, model.u).min(axis=1) >= self.spacing
+        promise = model.log_improvement(candidates[at_distance], lowest) if at_distance.any() else np.array([-np.inf])
+        converged = np.exp(promise.max()) <= self.improvement_that_matters * scale
+        if not at_distance.any() or (converged and len(model.X) % self.turns):
+            threshold, spacing = lowest, 0.0
+        else:
+            threshold, spacing = lowest + self.threshold_above_best * scale, self.spacing
+            candidates = candidates[at_distance]
+
+        acquisition = model.log_improvement(candidates, threshold)[:, 0]
+        order = np.argsort(-acquisition)
+        best, highest = candidates[order[0]], acquisition[order[0]]
+
+        def negative(x):
+            value, gradient = model.log_improvement_with_gradient(x, threshold)
+            return -value, -gradient
+
+        for start in candidates[order[:self.num_starts]]:
+            refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=np.c_[low, low + width],
+                               options={'maxiter': 30})
+            nearest = cdist((refined.x[np.newaxis] - low) / width, model.u).min()
+            if -refined.fun > highest and nearest >= spacing:
+                best, highest = refined.x, -refined.fun
+        return best[np.newaxis], np.array([[-highest]])
+
+    def _candidates(self):
+        """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""
+        model = self.model
+        n, d = self.num_around_best, len(model.low)
+        centers = model.u[spaced_best(model.u, model.Y[:, 0], 10, self.spacing)]
+        directions = np.random.normal(size=(n, d))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        radii = self.spacing * np.exp(np.random.uniform(np.log(0.01), np.log(4), (n, 1)))
+        around = centers[np.random.randint(len(centers), size=n)] + radii * directions
+        u = np.vstack((np.random.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
+        return model.low + model.width * u
+
+    def _compute_acq(self, x):
+        return self.model.log_improvement(x, self.model.get_fmin())
+
+    def _compute_acq_withGradients(self, x):  # noqa: N802
+        values, gradients = zip(*(self.model.log_improvement_with_gradient(row, self.model.get_fmin())
+                                  for row in np.atleast_2d(x)), strict=True)
+        return np.c_[values], np.array(gradients)
+
