@@ -171,9 +171,10 @@ class SquaredGaussianProcess(GaussianProcess):
 
     def log_improvement_with_gradient(self, x, threshold):
         mean, deviation, mean_gradient, deviation_gradient = self._predict_observed_with_gradient(x)
-        step = 1e-6 * self.width
-        around = self.lower_bound(np.vstack((x, x + np.diag(step), x - np.diag(step))))[:, 0]
-        bound_gradient = (around[1:len(x) + 1] - around[len(x) + 1:]) / (2 * step)
+        above, below = (np.clip(x + sign * 1e-6 * self.width, self.low, self.low + self.width) for sign in (1, -1))
+        stencil = np.vstack((x, np.where(np.eye(len(x)), above, x), np.where(np.eye(len(x)), below, x)))
+        around = self.lower_bound(stencil)[:, 0]
+        bound_gradient = (around[1:len(x) + 1] - around[len(x) + 1:]) / (above - below)
         improvement, of_mean, of_deviation, of_c = _squared_improvement(abs(mean), deviation, threshold - around[0])
         if improvement < 1e-14 * deviation ** 2:
             return -690.0, np.zeros(len(x))  # Nothing is left of it but rounding errors.
@@ -231,6 +232,8 @@ class SpacedExpectedImprovement(AcquisitionBase):
     improvement_that_matters = 0.002
     # Of so many proposals one is spaced, once the search has converged.
     turns = 4
+    # In units of the box's sides. Exact values are not evaluated twice.
+    resolution = 1e-5
 
     num_uniform = 500
     num_around_best = 200
@@ -242,14 +245,15 @@ class SpacedExpectedImprovement(AcquisitionBase):
         low, width = model.low, model.width
         lowest, scale = model.get_fmin(), model.Y.std()
         candidates = self._candidates()
-        at_distance = cdist((candidates - low) / width, model.u).min(axis=1) >= self.spacing
+        distances = self._distances(candidates)
+        at_distance = distances >= self.spacing
         promise = model.log_improvement(candidates[at_distance], lowest) if at_distance.any() else np.array([-np.inf])
         converged = np.exp(promise.max()) <= self.improvement_that_matters * scale
         if not at_distance.any() or (converged and len(model.X) % self.turns):
-            threshold, spacing = lowest, 0.0
+            threshold, spacing = lowest, self.resolution
         else:
             threshold, spacing = lowest + self.threshold_above_best * scale, self.spacing
-            candidates = candidates[at_distance]
+        candidates = candidates[distances >= spacing]
 
         acquisition = model.log_improvement(candidates, threshold)[:, 0]
         order = np.argsort(-acquisition)
@@ -262,10 +266,13 @@ class SpacedExpectedImprovement(AcquisitionBase):
         for start in candidates[order[:self.num_starts]]:
             refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=np.c_[low, low + width],
                                options={'maxiter': 30})
-            nearest = cdist((refined.x[np.newaxis] - low) / width, model.u).min()
-            if -refined.fun > highest and nearest >= spacing:
+            if -refined.fun > highest and self._distances(refined.x[np.newaxis]) >= spacing:
                 best, highest = refined.x, -refined.fun
         return best[np.newaxis], np.array([[-highest]])
+
+    def _distances(self, points):
+        """Distances of points (n, d) to the nearest evaluation in units of the box's sides, (n,)."""
+        return cdist((points - self.model.low) / self.model.width, self.model.u).min(axis=1)
 
     def _candidates(self):
         """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""

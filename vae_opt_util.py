@@ -7,6 +7,7 @@ Conventions: images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are 
 the latent space have shape (n, latent_dim); losses and objectives are in nats, and objectives are minimised.
 """
 
+import csv
 import hashlib
 import json
 import logging
@@ -70,6 +71,7 @@ image_shape = (28, 28, 1)
 num_labels = 10
 models_dir = Path(__file__).resolve().parent / 'models'
 checkpoints_dir = models_dir.parent / 'build' / 'checkpoints'
+benchmark_results_dir = models_dir.parent / 'benchmarks' / 'results'
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Data
@@ -1121,6 +1123,47 @@ class LatentOptimizer:
         axes[0].legend(loc='lower left', framealpha=0.9)
         return figure
 
+    def plot_trajectory(self, gx, gy, values, title):
+        """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
+
+        Args:
+            gx: first coordinates of a grid, (m, k).
+            gy: second coordinates, (m, k).
+            values: the objective at the grid's points, (m * k,), nats.
+            title: of the figure.
+
+        Raises:
+            ValueError: the box has other than two dimensions, there are no evaluations, or `values` are not the grid's.
+        """
+        if len(self.domain) != 2 or len(self.X) == 0:
+            raise ValueError(f'plot_trajectory draws evaluations in two dimensions, this search has {len(self.X)} in '
+                             f'{len(self.domain)}.')
+        if np.shape(values) != (gx.size,):
+            raise ValueError(f'values must have shape ({gx.size},), one a point of the grid, got {np.shape(values)}.')
+        figure, (plane, curve) = plt.subplots(1, 2, figsize=(13, 5.2), layout='constrained', width_ratios=(1.15, 1))
+        levels = np.geomspace(values.min(), values.max(), 12)
+        contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r',
+                                  norm=matplotlib.colors.LogNorm(levels[0], levels[-1]))
+        figure.colorbar(contours, ax=plane, label='Objective (nats)', format='%.3g')
+        order = np.arange(1, len(self.X) + 1)
+        plane.plot(*self.X.T, '-', color='white', linewidth=0.8, alpha=0.6)
+        points = plane.scatter(*self.X.T, c=order, cmap='plasma', s=28, edgecolors='black', linewidths=0.5, zorder=3)
+        figure.colorbar(points, ax=plane, label='Evaluation')
+        best = self.Y.argmin()
+        plane.plot(*self.X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4)
+        _label_latent_axes(plane, f'Evaluations; star: the best, {self.Y[best, 0]:.3f} nats')
+        plane.set_aspect('equal')
+
+        curve.plot(order, self.Y[:, 0], 'o', markersize=5, color=label_colors[0], label='evaluation')
+        curve.plot(order, np.minimum.accumulate(self.Y[:, 0]), '-', color=label_colors[1], label='best so far')
+        curve.axhline(values.min(), linestyle=':', color='black', label='minimum on the grid')
+        curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel='Objective (nats)', yscale='log')
+        curve.yaxis.set_major_formatter('{x:g}')
+        curve.yaxis.set_minor_formatter('{x:g}')
+        curve.legend(loc='upper right')
+        figure.suptitle(title)
+        return figure
+
     def _evaluate(self, x):
         y = np.asarray(self.objective(x.copy()))
         if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
@@ -1417,29 +1460,96 @@ def plot_nll(gx, gy, nll, title):
     return figure
 
 
-def plot_top(optimizers, decoder, judge, title, num=10):
-    """Draws the best evaluations of searches, decoded, with their values and what the judge reads.
+def assess_top(optimizer, target, decoder, classifier, judge, num=10):
+    """Decodes the best distinct evaluations of a search (see `top`) and reads the images.
+
+    Returns:
+        A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
+        probabilities of the target, (m,); `read`, the labels that the judge reads, (m,); `diversity`, see
+        `mean_pixel_distance`.
+    """
+    points, values = top(optimizer, num)
+    images = predict(decoder, points.astype('float32'), 'decode')
+    by_judge = predict(judge, images, 'judge')
+    return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
+            'judge': by_judge[:, target], 'read': by_judge.argmax(axis=1),
+            'diversity': mean_pixel_distance(images)}
+
+
+def mean_pixel_distance(images):
+    """Mean Euclidean distance between two of the images (n, 28, 28, 1), in pixels from 0 to 1; 0 for a single one."""
+    from scipy.spatial.distance import pdist
+
+    return float(pdist(images.reshape(len(images), -1)).mean()) if len(images) > 1 else 0.0
+
+
+def plot_top(assessed, title):
+    """Draws the best distinct evaluations of searches, decoded.
+
+    Above each image stands its objective in nats, below it the probability of the target by classifier and by judge; in
+    orange, and with the label that it reads, where the judge reads another.
 
     Args:
-        optimizers: a dict from targets to searches; each gets a row.
-        decoder: Keras model from points to images.
-        judge: Keras model from images to label probabilities.
+        assessed: a dict from targets to what `assess_top` returns; each gets a row.
         title: of the figure.
-        num: images a row.
     """
-    figure, axes = plt.subplots(len(optimizers), num, figsize=(1.3 * num, 1.75 * len(optimizers) + 0.4),
+    num = max(len(row['values']) for row in assessed.values())
+    figure, axes = plt.subplots(len(assessed), num, figsize=(1.3 * num, 1.95 * len(assessed) + 0.4),
                                 layout='constrained', squeeze=False)
-    for row, (target, optimizer) in zip(axes, optimizers.items(), strict=True):
-        points, values = top(optimizer, num)
-        images = predict(decoder, points.astype('float32'), 'decode')
-        read = predict(judge, images, 'judge').argmax(axis=1)
-        for axis in row:
+    for axes_row, (target, row) in zip(axes, assessed.items(), strict=True):
+        for axis in axes_row:
             axis.set_axis_off()
-        for axis, image, value, label in zip(row, images, values[:, 0], read, strict=False):
-            _show_image(axis, image, f'{value:.2f}')
-            if label != target:
-                axis.text(26, 26, f'judge: {label}', fontsize=8, color='black', ha='right', va='bottom',
-                          bbox={'boxstyle': 'square,pad=0.2', 'facecolor': 'orange', 'edgecolor': 'none'})
-        row[0].text(-6, 14, f'{target}', fontsize=15, weight='bold', ha='right', va='center')
+        for i, axis in enumerate(axes_row[:len(row['values'])]):
+            _show_image(axis, row['images'][i], f"{row['values'][i]:.2f}")
+            wrong = row['read'][i] != target
+            note = f"{row['classifier'][i]:.2f} | {row['judge'][i]:.2f}" + (f" ({row['read'][i]})" if wrong else '')
+            axis.text(13.5, 30, note, fontsize=8, ha='center', va='top',
+                      bbox={'boxstyle': 'square,pad=0.2', 'facecolor': 'orange' if wrong else 'none',
+                            'edgecolor': 'none'})
+        axes_row[0].text(-6, 14, f'{target}', fontsize=15, weight='bold', ha='right', va='center')
     figure.suptitle(title)
+    return figure
+
+
+def load_regret_curves(folder=benchmark_results_dir):
+    """Loads what `make bench` has measured of regret against evaluations, in the form that `plot_regret` draws.
+
+    Raises:
+        FileNotFoundError: the benchmark has not written its curves to `folder`.
+        ValueError: the file is damaged.
+    """
+    path = Path(folder) / 'curves.csv'
+    if not path.exists():
+        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
+    curves = {}
+    with open(path, newline='', encoding='utf-8') as file:
+        for row in csv.reader(file):
+            if row[1:] == ['evaluations', 'lower quartile', 'median', 'upper quartile']:
+                continue
+            try:
+                name, _, *quartiles = row
+                curves.setdefault(name, []).append([float(quartile) for quartile in quartiles])
+            except ValueError as error:
+                raise ValueError(f'{path} is damaged: {row}. Restore it with `git checkout`.') from error
+    return {name: np.array(quartiles) for name, quartiles in curves.items()}
+
+
+def plot_regret(curves, title):
+    """Draws regret against evaluations: the median over searches as a line, the middle half of them as a band.
+
+    Args:
+        curves: a dict from names of methods to arrays (n, 3): lower quartile, median, upper quartile after each of n
+            evaluations, nats.
+        title: of the figure.
+    """
+    figure, axis = plt.subplots(figsize=(9, 5), layout='constrained')
+    for color, (name, quartiles) in zip(label_colors, curves.items(), strict=False):
+        lower, median, upper = np.maximum(quartiles, 1e-5).T
+        evaluations = np.arange(1, len(median) + 1)
+        axis.plot(evaluations, median, color=color, label=name)
+        axis.fill_between(evaluations, lower, upper, color=color, alpha=0.15, linewidth=0)
+        axis.annotate(f'{median[-1]:.2g}', (evaluations[-1], median[-1]), xytext=(4, 0), textcoords='offset points',
+                      va='center', color=color)
+    axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
+    axis.legend(loc='lower left')
     return figure

@@ -13,7 +13,6 @@ import os
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -21,12 +20,15 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 import vae_opt_util
+from vae_opt_util import benchmark_results_dir as results_dir
 from vae_opt_util import (
+    checkpoints_dir,
     create_decode_classify,
     create_grid,
     create_nll,
     create_optimizer,
     load_pretrained,
+    mean_pixel_distance,
     nll_all_targets,
     nll_prior,
     predict,
@@ -35,8 +37,7 @@ from vae_opt_util import (
 
 domain = np.array([(-4.0, 4.0)] * 2)
 budget = 52
-results_dir = Path(__file__).resolve().parent / 'results'
-checkpoints_dir = Path(__file__).resolve().parent.parent / 'build' / 'bench'
+checkpoints_dir = checkpoints_dir.parent / 'bench'
 
 
 def ours(objective, seed, budget, lower_bound=nll_prior, published=False):
@@ -112,6 +113,7 @@ def scikit_optimize(objective, seed, budget):
 
 methods = {'random': uniform, 'GPyOpt as published': as_published, 'ours': ours, 'ours, no lower bound': without_bound,
            'BoTorch LogEI': botorch, 'Optuna GP': optuna_gp, 'scikit-optimize EI': scikit_optimize}
+others = ('BoTorch LogEI', 'Optuna GP', 'scikit-optimize EI')
 shared = 'ours, all ten probabilities'
 
 
@@ -151,7 +153,7 @@ _models = {}
 def models():
     """The pretrained models, loaded once in each process, with progress bars off."""
     if not _models:
-        # scikit-optimize and Optuna warn of their own internals at each step.
+        # The libraries that are compared warn of their own internals at each step.
         warnings.filterwarnings('ignore', module='skopt|sklearn|optuna|botorch|gpytorch|linear_operator')
         bar = vae_opt_util.tqdm
         vae_opt_util.tqdm = lambda *args, **kwargs: bar(*args, **{**kwargs, 'disable': True})
@@ -180,9 +182,7 @@ def assess(points, values, target):
         best, best_values = top(Evaluations(points, values), 10, distance)
         images = predict(models()['decoder'], best.astype('float32'), '')
         read = predict(models()['judge'], images, '').argmax(axis=1)
-        flat = images.reshape(len(images), -1)
-        pairs = np.linalg.norm(flat[:, np.newaxis] - flat, axis=2)[np.triu_indices(len(flat), 1)]
-        shares += [(read == target).mean(), pairs.mean(), best_values[-1, 0] - best_values[0, 0]]
+        shares += [(read == target).mean(), mean_pixel_distance(images), best_values[-1, 0] - best_values[0, 0]]
     return np.minimum.accumulate(values), shares
 
 
@@ -273,11 +273,18 @@ def run_seed(method, seed, n_jobs, resume):
         return npz['running'], npz['of_best']
 
 
-def measure_searches(names, seeds, n_jobs, resume):
+def measure_searches(seeds, n_jobs, resume):
+    """Runs ten targets × seeds with each method.
+
+    Args:
+        seeds: a dict from names of methods to their number of seeds.
+        n_jobs: number of processes.
+        resume: whether to keep what an interrupted run has finished.
+    """
     minima = global_minima(models()['label_probs'])
-    results = {name: [] for name in names}
-    for seed in range(seeds):
-        for name in names:
+    results = {name: [] for name in seeds}
+    for seed in range(max(seeds.values())):
+        for name in (name for name in seeds if seed < seeds[name]):
             results[name].append(run_seed(name, seed, n_jobs, resume))
             print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
 
@@ -285,8 +292,8 @@ def measure_searches(names, seeds, n_jobs, resume):
     for name, of_seeds in results.items():
         regrets = np.concatenate([running - minima[:, np.newaxis] for running, _ in of_seeds])
         of_best = np.concatenate([of_best for _, of_best in of_seeds])
-        targets, last = np.tile(range(10), seeds), regrets[:, -1]
-        rows.append([name, f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}',
+        targets, last = np.tile(range(10), seeds[name]), regrets[:, -1]
+        rows.append([name, len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}',
                      *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
                      *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))])
         if name != shared:
@@ -299,8 +306,8 @@ def measure_searches(names, seeds, n_jobs, resume):
                     *(f'{value:.1%}' for value in of_best[of][:, [0, 3]].mean(axis=0)),
                     *(f'{value:.2f}' for value in np.median(of_best[of][:, [1, 4, 5]], axis=0))]
                    for t in range(10) for of in [targets == t]])
-    write('regret', ['method', 'regret, median', '90th percentile', 'worst', 'judge, ten best', '… ten distinct',
-                     'pixel distance, ten best', '… ten distinct'], rows)
+    write('regret', ['method', 'searches', 'regret, median', '90th percentile', 'worst', 'judge, ten best',
+                     '… ten distinct', 'pixel distance, ten best', '… ten distinct'], rows)
     results_dir.mkdir(exist_ok=True)
     with open(results_dir / 'curves.csv', 'w', newline='') as file:
         csv.writer(file, lineterminator='\n').writerows([['method', 'evaluations', 'lower quartile', 'median',
@@ -336,7 +343,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'searches'])
-    parser.add_argument('--methods', nargs='+', default=[*methods, shared])
+    parser.add_argument('--seeds-of-others', type=int, default=10, help='of the other libraries, which take longer')
     parser.add_argument('--resume', action='store_true', help='keep searches that an interrupted run has finished')
     arguments = parser.parse_args()
 
@@ -346,7 +353,8 @@ def main():
     if 'growth' in arguments.parts:
         measure_growth({'ours': 500, 'GPyOpt as published': 200})
     if 'searches' in arguments.parts:
-        measure_searches(arguments.methods, arguments.seeds, n_jobs=2, resume=arguments.resume)
+        measure_searches({name: arguments.seeds_of_others if name in others else arguments.seeds
+                          for name in (*methods, shared)}, n_jobs=2, resume=arguments.resume)
 
 
 if __name__ == '__main__':

@@ -3,16 +3,21 @@ import numpy as np
 import pytest
 
 from vae_opt_util import (
+    assess_top,
+    create_classifier,
     create_decoder,
     create_grid,
     create_judge,
     create_optimizer,
+    load_regret_curves,
+    mean_pixel_distance,
     nll_prior,
     plot_architecture,
     plot_images,
     plot_latent_spaces,
     plot_learning_curves,
     plot_nll,
+    plot_regret,
     plot_top,
     predict,
     table,
@@ -133,28 +138,97 @@ def test_acquisition_draws_two_dimensions():
         optimizer.plot_acquisition()
 
 
-def test_top(optimizer):
-    decoder, judge = create_decoder(2), create_judge()
+def test_trajectory(optimizer):
+    gx, gy, t = create_grid(SQUARE, points=30)
+
+    figure = optimizer.plot_trajectory(gx, gy, nll_prior(t)[:, 0], 'prior')
+
+    plane, curve = (axis for axis in figure.axes if axis.get_title())
+    np.testing.assert_array_equal(plane.collections[-1].get_offsets(), optimizer.X)
+    np.testing.assert_array_equal(plane.lines[-1].get_xydata()[0], optimizer.X[optimizer.Y.argmin()])
+    np.testing.assert_array_equal(curve.lines[0].get_ydata(), optimizer.Y[:, 0])
+    np.testing.assert_array_equal(curve.lines[1].get_ydata(), np.minimum.accumulate(optimizer.Y[:, 0]))
+    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == 'Objective (nats)'
+
+
+def test_trajectory_of_what_does_not_fit(optimizer):
+    gx, gy, t = create_grid(SQUARE, points=4)
+    with pytest.raises(ValueError, match=r'values must have shape \(16,\)'):
+        optimizer.plot_trajectory(gx, gy, nll_prior(t), 'prior')
+    with pytest.raises(ValueError, match='this search has 0 in 2'):
+        create_optimizer(nll_prior, SQUARE).plot_trajectory(gx, gy, nll_prior(t)[:, 0], 'prior')
+
+
+def test_assess_top(optimizer):
+    decoder, classifier, judge = create_decoder(2), create_classifier(), create_judge()
     points, values = top(optimizer, 5)
     images = predict(decoder, points.astype('float32'), '')
-    read = predict(judge, images, '').argmax(axis=1)
 
-    figure = plot_top({int(read[0]): optimizer, 10: optimizer}, decoder, judge, 'ten best', num=5)
+    assessed = assess_top(optimizer, 3, decoder, classifier, judge, num=5)
 
-    rows = np.array(figure.axes).reshape(2, 5)
-    for row in rows:
-        for axis, image, value in zip(row, images, values[:, 0], strict=True):
-            np.testing.assert_allclose(axis.images[0].get_array(), image[..., 0])
+    np.testing.assert_array_equal(assessed['values'], values[:, 0])
+    np.testing.assert_allclose(assessed['images'], images)
+    np.testing.assert_allclose(assessed['classifier'], predict(classifier, images, '')[:, 3])
+    np.testing.assert_allclose(assessed['judge'], predict(judge, images, '')[:, 3])
+    np.testing.assert_array_equal(assessed['read'], predict(judge, images, '').argmax(axis=1))
+    assert assessed['diversity'] == mean_pixel_distance(images) > 0
+
+
+def test_mean_pixel_distance():
+    images = np.zeros((3, 28, 28, 1))
+    images[1, :2, :2] = 1
+    images[2, :3, :3] = 1
+
+    assert mean_pixel_distance(images) == pytest.approx((2 + 3 + np.sqrt(5)) / 3)
+    assert mean_pixel_distance(images[:1]) == 0
+
+
+def test_top(rng):
+    def row(n, read):
+        return {'values': np.arange(n) + 0.25, 'images': rng.random((n, 28, 28, 1)), 'classifier': np.full(n, 0.75),
+                'judge': np.full(n, 0.5), 'read': np.array(read)}
+
+    assessed = {4: row(3, [4, 9, 4]), 7: row(2, [7, 7])}
+
+    figure = plot_top(assessed, 'best')
+
+    rows = np.array(figure.axes).reshape(2, 3)
+    for axes, of_target in zip(rows, assessed.values(), strict=True):
+        for axis, image, value in zip(axes, of_target['images'], of_target['values'], strict=False):
+            np.testing.assert_array_equal(axis.images[0].get_array(), image[..., 0])
             assert axis.get_title() == f'{value:.2f}'
-    # What the judge reads is noted where it is not the target, and no label is 10.
-    assert 'judge' not in ' '.join(text.get_text() for text in rows[0, 0].texts)
-    assert sum('judge' in text.get_text() for axis in rows[1] for text in axis.texts) == 5
+    assert not rows[1, 2].images
+    notes = [[text.get_text() for text in axis.texts] for axis in rows.flat]
+    assert notes == [['0.75 | 0.50', '4'], ['0.75 | 0.50 (9)'], ['0.75 | 0.50'], ['0.75 | 0.50', '7'], ['0.75 | 0.50'],
+                     []]
 
 
-def test_top_of_fewer_evaluations(optimizer):
-    figure = plot_top({0: optimizer}, create_decoder(2), create_judge(), 'few', num=20)
+def test_regret():
+    quartiles = np.array([[1.0, 2.0, 3.0], [0.0, 0.5, 0.6]])
 
-    assert sum(bool(axis.images) for axis in figure.axes) == 11
+    figure = plot_regret({'random': quartiles, 'ours': quartiles / 10}, 'regret')
+
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_allclose(lines['random'], [2, 0.5])
+    np.testing.assert_allclose(lines['ours'], [0.2, 0.05])
+    assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
+
+
+def test_regret_curves_that_were_measured():
+    curves = load_regret_curves()
+
+    assert {'random', 'GPyOpt as published', 'ours'} <= set(curves)
+    for quartiles in curves.values():
+        assert quartiles.shape == (52, 3) and (np.diff(quartiles, axis=1) >= 0).all()
+        assert (np.diff(quartiles, axis=0) <= 0).all()
+
+
+def test_regret_curves_that_are_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match='make bench'):
+        load_regret_curves(tmp_path)
+    (tmp_path / 'curves.csv').write_text('method,evaluations,lower quartile,median,upper quartile\nours,1,low,2,3\n')
+    with pytest.raises(ValueError, match='curves.csv is damaged'):
+        load_regret_curves(tmp_path)
 
 
 def test_table():

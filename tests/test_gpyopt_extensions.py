@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import approx_fprime
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
@@ -366,7 +366,7 @@ def test_proposals_of_an_unconverged_search_are_spaced(d, arguments, monkeypatch
 
 @pytest.mark.parametrize('matters, above, spacing', [(-1, 0.03, SPACING), (np.inf, 0, 0)])
 @pytest.mark.parametrize('squares', [False, True])
-def test_proposal_has_the_highest_expected_improvement(squares, matters, above, spacing, rng, monkeypatch):
+def test_proposal_has_nearly_the_highest_expected_improvement(squares, matters, above, spacing, rng, monkeypatch):
     monkeypatch.setattr(SpacedExpectedImprovement, 'improvement_that_matters', matters)
     optimizer = create_optimizer(None, BOX[:2], lower_bound=bound if squares else None)
     model = SquaredGaussianProcess(BOX[:2], bound) if squares else GaussianProcess(BOX[:2])
@@ -379,7 +379,7 @@ def test_proposal_has_the_highest_expected_improvement(squares, matters, above, 
         threshold = model.get_fmin() + above * optimizer.Y.std()
         t = grid[cdist(to_unit(grid), to_unit(optimizer.X)).min(axis=1) >= spacing]
         proposal = optimizer.suggest_next_locations()
-        assert model.log_improvement(proposal, threshold) > model.log_improvement(t, threshold).max() - 1e-3
+        assert model.log_improvement(proposal, threshold) > model.log_improvement(t, threshold).max() - 0.2
 
 
 # One of these numbers of evaluations is the turn of a spaced proposal.
@@ -393,3 +393,27 @@ def test_a_proposal_where_no_point_is_at_that_distance(arguments, n):
     proposal = optimizer.suggest_next_locations()
 
     assert proposal.shape == (1, 1) and 0 <= proposal.item() <= 1
+
+
+@pytest.mark.parametrize('bound', [None, lambda t: np.zeros((len(t), 1))])
+@pytest.mark.parametrize('minimum', [-0.5, 0.0, 1.0])
+def test_no_point_is_evaluated_twice_where_the_minimum_is_in_a_corner(minimum, bound):
+    optimizer = create_optimizer(lambda t: ((t - minimum) ** 2).sum(axis=1, keepdims=True), [(0.0, 1.0)] * 2,
+                                 lower_bound=bound)
+    optimizer.run_optimization(30)
+
+    assert pdist(optimizer.X).min() >= 1e-5
+
+
+def test_lower_bound_is_asked_only_inside_the_box():
+    asked = []
+
+    def bound(t):
+        asked.append(t)
+        return np.zeros((len(t), 1))
+
+    optimizer = create_optimizer(lambda t: t.sum(axis=1, keepdims=True), [(0.0, 1.0)] * 2, lower_bound=bound)
+    optimizer.run_optimization(20)
+
+    asked = np.vstack(asked)
+    assert asked.min() == 0 and asked.max() <= 1
