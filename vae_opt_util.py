@@ -1546,10 +1546,8 @@ def plot_regret(curves, title):
     for color, (name, quartiles) in zip(label_colors, curves.items(), strict=False):
         lower, median, upper = np.maximum(quartiles, 1e-5).T
         evaluations = np.arange(1, len(median) + 1)
-        axis.plot(evaluations, median, color=color, label=name)
+        axis.plot(evaluations, median, color=color, label=f'{name}: {median[-1]:.1g}')
         axis.fill_between(evaluations, lower, upper, color=color, alpha=0.15, linewidth=0)
-        axis.annotate(f'{median[-1]:.2g}', (evaluations[-1], median[-1]), xytext=(4, 0), textcoords='offset points',
-                      va='center', color=color)
     axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
-    axis.legend(loc='lower left')
+    axis.legend(loc='lower left', title='median after the last evaluation')
     return figure

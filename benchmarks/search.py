@@ -343,7 +343,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'searches'])
-    parser.add_argument('--seeds-of-others', type=int, default=10, help='of the other libraries, which take longer')
+    parser.add_argument('--seeds-of-others', type=int, default=5, help='of the other libraries, which take longer')
     parser.add_argument('--resume', action='store_true', help='keep searches that an interrupted run has finished')
     arguments = parser.parse_args()
 

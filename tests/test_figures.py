@@ -209,8 +209,8 @@ def test_regret():
     figure = plot_regret({'random': quartiles, 'ours': quartiles / 10}, 'regret')
 
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    np.testing.assert_allclose(lines['random'], [2, 0.5])
-    np.testing.assert_allclose(lines['ours'], [0.2, 0.05])
+    np.testing.assert_allclose(lines['random: 0.5'], [2, 0.5])
+    np.testing.assert_allclose(lines['ours: 0.05'], [0.2, 0.05])
     assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
 
 
