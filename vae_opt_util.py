@@ -1258,7 +1258,7 @@ def spaced_best(points, values, num, spacing):
     return np.array(chosen)
 
 
-def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=1):
+def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=None):
     """Runs a search for each target and each seed, in the workers of joblib.
 
     `n_jobs=2` uses two processes; inside of `joblib.parallel_config('dask')` the searches go to the workers of a Dask
@@ -1269,7 +1269,7 @@ def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=1):
         targets: what to search for.
         seeds: of the searches for each target.
         max_iter: number of proposals that each search evaluates after its starting points.
-        n_jobs: number of processes on this machine; a Dask cluster has its own number of workers.
+        n_jobs: number of processes; None is one, and inside of `joblib.parallel_config` what is set there.
 
     Returns:
         A dict from `(target, seed)` to the search. One that failed is said so, keeps the evaluations it has made, and
