@@ -147,6 +147,22 @@ def global_minima(label_probs):
                               options={'xatol': 1e-6, 'fatol': 1e-9}).fun for target in range(10)])
 
 
+def measure_judge():
+    """How many of all points near the minimum the judge reads as the target, on a grid of 0.02: a search's limit."""
+    _, _, t = create_grid(domain, points=401)
+    nll = nll_all_targets(models()['label_probs'], t)
+    rows = []
+    for target in range(10):
+        above = nll[:, target] - nll[:, target].min()
+        near = above < 0.1
+        images = predict(models()['decoder'], t[near].astype('float32'), '')
+        read = predict(models()['judge'], images, '').argmax(axis=1)
+        rows.append([target, *(f'{(read[above[near] < nats] == target).mean():.0%}' for nats in (0.01, 0.03, 0.1))])
+    mean = [f'{np.mean([int(row[i][:-1]) for row in rows]):.1f}%' for i in (1, 2, 3)]
+    write('judge', ['points of the grid, target', 'within 0.01 nats of the minimum', 'within 0.03', 'within 0.1'],
+          [*rows, ['mean', *mean]])
+
+
 _models = {}
 
 
@@ -342,8 +358,9 @@ def measure_growth(limits):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
-    parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'searches'])
-    parser.add_argument('--seeds-of-others', type=int, default=5, help='of the other libraries, which take longer')
+    parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'judge', 'searches'])
+    parser.add_argument('--seeds-of-others', type=int, default=5,
+                        help='of what takes longer: the other libraries, and all ten probabilities')
     parser.add_argument('--resume', action='store_true', help='keep searches that an interrupted run has finished')
     arguments = parser.parse_args()
 
@@ -352,8 +369,10 @@ def main():
         measure_times()
     if 'growth' in arguments.parts:
         measure_growth({'ours': 500, 'GPyOpt as published': 200})
+    if 'judge' in arguments.parts:
+        measure_judge()
     if 'searches' in arguments.parts:
-        measure_searches({name: arguments.seeds_of_others if name in others else arguments.seeds
+        measure_searches({name: arguments.seeds_of_others if name in (*others, shared) else arguments.seeds
                           for name in (*methods, shared)}, n_jobs=2, resume=arguments.resume)
 
 

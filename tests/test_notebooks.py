@@ -10,7 +10,7 @@ import pytest
 root = Path(__file__).resolve().parent.parent
 notebooks = sorted((root / 'notebooks').glob('*.ipynb'))
 main_notebook = root / 'notebooks' / 'variational_autoencoder_opt.ipynb'
-num_figures = 9
+num_figures = 10
 
 sys.path.insert(0, str(root / 'notebooks'))
 import run as notebook_runner  # noqa: E402
