@@ -223,8 +223,6 @@ class SpacedExpectedImprovement(AcquisitionBase):
       once no spaced point promises an improvement on the best value that matters.
     """
 
-    analytical_gradient_prediction = True
-
     # In units of the box's sides; 0.1 in the latent space of the article.
     spacing = 0.0125
     # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
@@ -285,12 +283,3 @@ class SpacedExpectedImprovement(AcquisitionBase):
         around = centers[np.random.randint(len(centers), size=n)] + radii * directions
         u = np.vstack((np.random.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
         return model.low + model.width * u
-
-    def _compute_acq(self, x):
-        return self.model.log_improvement(x, self.model.get_fmin())
-
-    def _compute_acq_withGradients(self, x):  # noqa: N802
-        values, gradients = zip(*(self.model.log_improvement_with_gradient(row, self.model.get_fmin())
-                                  for row in np.atleast_2d(x)), strict=True)
-        return np.c_[values], np.array(gradients)
-
