@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from vae_opt_util import spaced_best
+from vae_opt_util import distinct_distance, spaced_best
 
 log_sqrt_2pi = 0.5 * np.log(2 * np.pi)
 
@@ -223,8 +223,7 @@ class SpacedExpectedImprovement(AcquisitionBase):
       once no spaced point promises an improvement on the best value that matters.
     """
 
-    # In units of the box's sides; 0.1 in the latent space of the article.
-    spacing = 0.0125
+    spacing = distinct_distance
     # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
     threshold_above_best = 0.03
     improvement_that_matters = 0.002

@@ -1224,14 +1224,18 @@ def create_grid(domain, points=80):
     return gx, gy, np.c_[gx.ravel(), gy.ravel()]
 
 
-def top(optimizer, num=10, distance=0.0125):
+# How far points of a search have to be apart to be distinct, in units of the box's sides: 0.1 in the article's box.
+distinct_distance = 0.0125
+
+
+def top(optimizer, num=10, distance=distinct_distance):
     """The best evaluations of a search that are also distinct, best first.
 
     Args:
         optimizer: the search.
         num: how many at most.
         distance: how far they are from each other at least, in units of the box's sides. The default is that of a
-            search's spaced proposals, 0.1 in the article's box. 0 gives the best whether distinct or not.
+            search's spaced proposals. 0 gives the best whether distinct or not.
 
     Returns:
         Points (num, d) and values (num, 1), fewer if there are fewer.
