@@ -422,26 +422,30 @@ class Recipe(NamedTuple):
         epochs: passes over the training images.
         learning_rate_decay: factor on RMSprop's learning rate of 0.001 after each epoch.
         warm_up_steps: steps over which the learning rate rises to that in the beginning.
+        latent_dim: dimensions of the latent space; classifiers have none.
     """
 
     epochs: int
     learning_rate_decay: float = 1.0
     warm_up_steps: int = 0
+    latent_dim: int = 2
 
 
-# The article has no decay and no warm-up; models/README.md says why two of the models do.
+# The article has no decay and no warm-up; models/README.md says why some of the models do.
 RECIPES = {
     'vae-predictor-off': Recipe(epochs=15),
     'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-predictor-linear': Recipe(epochs=15),
+    'vae-predictor-softmax-10d': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100, latent_dim=10),
     'classifier': Recipe(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
     'judge': Recipe(epochs=12, learning_rate_decay=0.7),
 }
 
 
-def create_model(name, latent_dim=2, seed=0):
+def create_model(name, latent_dim=None, seed=0):
     """Creates one of the models named in `RECIPES`, untrained; `seed` fixes its initial weights and its sampler.
 
+    Without `latent_dim` its latent space has the recipe's number of dimensions.
     It sets the global random seeds of Python, NumPy and Keras. The judge draws from a seed of its own.
 
     Raises:
@@ -454,14 +458,16 @@ def create_model(name, latent_dim=2, seed=0):
         return create_classifier()
     if name == 'judge':
         return create_judge()
+    latent_dim = RECIPES[name].latent_dim if latent_dim is None else latent_dim
     predictor = {'vae-predictor-off': None,
                  'vae-predictor-softmax': create_predictor,
+                 'vae-predictor-softmax-10d': create_predictor,
                  'vae-predictor-linear': create_predictor_linear}[name]
     return create_joint_model(create_encoder(latent_dim), create_decoder(latent_dim), create_sampler(seed),
                               predictor and predictor(latent_dim))
 
 
-def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoint_dir=None):
+def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, checkpoint_dir=None):
     """Trains one of the models named in `RECIPES`, with RMSprop.
 
     VAEs minimise the batch mean of `reconstruction_loss` + `kl_divergence`, plus 20 times the predictor's loss where
@@ -473,7 +479,7 @@ def train(name, data, latent_dim=2, epochs=None, batch_size=64, seed=0, checkpoi
     Args:
         name: a key of `RECIPES`.
         data: a `Data` tuple.
-        latent_dim: dimensions of the latent space; classifiers have none.
+        latent_dim: dimensions of the latent space, without it those of the recipe; classifiers have none.
         epochs: passes over the training images; without it those of the recipe.
         batch_size: images a step.
         seed: governs initial weights, order of images, sampler and dropout.
