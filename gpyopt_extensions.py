@@ -1,7 +1,8 @@
 """What a search gives to GPyOpt at its extension points: Gaussian processes in closed form, and expected improvement.
 
 Most of the time of GPyOpt's own search goes into gradients of GPy's predictions and into restarts of its fit. Here both
-are a few lines of linear algebra, and more is known: that evaluations are exact, and how low the objective can be.
+are a few lines of linear algebra, and more is known: whether values are exact, how low the objective can be, and which
+experiments are under way or have failed.
 
 Points are rows of arrays (n, d), values and predictions columns (n, 1), as everywhere in GPyOpt.
 """
@@ -20,39 +21,53 @@ log_sqrt_2pi = 0.5 * np.log(2 * np.pi)
 
 
 class GaussianProcess(BOModel):
-    """A Gaussian process of exact values: Matérn-5/2 kernel with a length scale for each dimension, constant mean.
+    """A Gaussian process: Matérn-5/2 kernel with a length scale for each dimension, constant mean.
 
     The length scales maximise the marginal likelihood times a broad log-normal prior (Hvarfner et al., arXiv
     2402.02229); the constant mean and the variance that maximise it for given length scales are known in closed form.
+    Values are exact, or the variance of their noise is learned like the length scales.
+
+    Of a pending experiment the result is taken to be what is predicted of it, so that its place is no longer uncertain
+    and the mean is what it was: the kriging believer of Ginsbourger et al., 2010. A failed one has no result; there is
+    a probability that an experiment succeeds instead, see `log_success_with_gradient`.
 
     Args:
         domain: the bounds of the box, (d, 2). Length scales are in units of its sides.
+        noisy: whether values have noise.
+        pending: points of experiments that have no result yet, (m, d).
+        failed: points of experiments that failed, (k, d).
     """
 
     analytical_gradient_prediction = True
 
-    # Evaluations are exact; this share of the variance only keeps the covariance matrix well conditioned.
-    noise = 1e-6
+    # In shares of the variance. Of exact values it only keeps the covariance matrix well conditioned.
+    smallest_noise = 1e-6
+    # A broad log-normal prior of the noise that is learned: mean and deviation of its logarithm.
+    noise_prior = (-6.0, 3.0)
     # Where values jump, as an objective does at the border of a label's region, the maximum-likelihood variance is too
     # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
     # several hundred searches.
     variance_factor = 2.0
 
-    def __init__(self, domain):
+    def __init__(self, domain, noisy=False, pending=(), failed=()):
         self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
+        self.noisy = noisy
+        self.pending, self.failed = (np.reshape(points, (-1, len(domain))) for points in (pending, failed))
 
     def updateModel(self, X_all, Y_all, X_new, Y_new):  # noqa: N802, N803 (GPyOpt's names)
         """Fits the Gaussian process to all evaluations: points (n, d) and values (n, 1)."""
         self.X, self.Y = X_all, Y_all
         self._fit((X_all - self.low) / self.width, self._observed(X_all, Y_all)[:, 0])
+        if len(self.pending):
+            self._believe((self.pending - self.low) / self.width)
 
     def predict(self, X):  # noqa: N803
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         return self._predict_observed(X)
 
     def get_fmin(self):
-        """The lowest mean of the objective at an evaluated point."""
-        return self.predict(self.X)[0].min()
+        """The lowest mean of the objective at a point that is evaluated, or is pending."""
+        return self.predict(np.vstack((self.X, self.pending)))[0].min()
 
     def get_model_parameters(self):
         """The length scales in units of the box's sides, (1, d); GPyOpt records them."""
@@ -76,22 +91,64 @@ class GaussianProcess(BOModel):
                     - np.exp(log_ndtr(z) - log_standard) * mean_gradient) / deviation
         return np.log(deviation) + log_standard, gradient
 
+    def log_success_with_gradient(self, X):  # noqa: N803
+        """Log probability that an experiment succeeds at points (n, d): (n, 1), and its gradient, (n, d).
+
+        Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
+        f failures counts by its correlation with the point: certain until something has failed, half where a single
+        experiment was made and failed.
+        """
+        if len(self.failed) == 0:
+            return np.zeros((len(X), 1)), np.zeros(X.shape)
+        u = (X - self.low) / self.width
+
+        def counted(others):
+            k, slope = self._correlation(u, others)
+            differences = u[:, np.newaxis] - others
+            gradient = -5 / 3 * np.einsum('nm,nmd->nd', slope, differences) * self.weights / self.width
+            return k.sum(axis=1, keepdims=True), gradient
+
+        (successes, of_successes) = counted((self.X - self.low) / self.width)
+        (failures, of_failures) = counted((self.failed - self.low) / self.width)
+        total = 1 + successes + failures
+        return (np.log((1 + successes) / total),
+                of_successes / (1 + successes) - (of_successes + of_failures) / total)
+
     def _observed(self, X, Y):  # noqa: N803
         return Y
+
+    def _correlation(self, u, others):
+        """Correlations of points (n, d) with others (m, d), and (1 + r) exp(−r), of which gradients are made."""
+        scale = np.sqrt(5 * self.weights)
+        r = cdist(u * scale, others * scale)
+        decay = np.exp(-r)
+        return (1 + r + r * r / 3) * decay, (1 + r) * decay
+
+    def _believe(self, u):
+        """Adds points whose values are what is predicted of them: their weights are 0, only the deviation shrinks."""
+        solved = solve_triangular(self.factor, self._correlation(self.u, u)[0], lower=True, check_finite=False)
+        left = self._correlation(u, u)[0] - solved.T @ solved
+        left[np.diag_indices(len(u))] += self.noise
+        self.factor = np.block([[self.factor, np.zeros((len(self.u), len(u)))], [solved.T, np.linalg.cholesky(left)]])
+        self.alpha = np.r_[self.alpha, np.zeros(len(u))]
+        self.u = np.vstack((self.u, u))
 
     def _fit(self, u, y):
         n, d = u.shape
         squared_differences = (u.T[:, :, np.newaxis] - u.T[:, np.newaxis, :]) ** 2
-        prior_mean, prior_deviation = np.sqrt(2) + 0.5 * np.log(d), np.sqrt(3)
+        # Parameters are the logarithms of the length scales, and of the noise where there is any.
+        prior_mean, prior_deviation = (np.array([length_scale] * d + [noise] * self.noisy) for length_scale, noise in
+                                       zip((np.sqrt(2) + 0.5 * np.log(d), np.sqrt(3)), self.noise_prior, strict=True))
         # A variance of 0, of values that are all equal, is not one that a deviation can be divided by.
         smallest_variance = (1e-8 * (np.abs(y).max() or 1.0)) ** 2
 
-        def decompose(log_length_scales):
-            weights = np.exp(-2 * log_length_scales)
+        def decompose(parameters):
+            weights = np.exp(-2 * parameters[:d])
+            noise = np.exp(parameters[d]) if self.noisy else self.smallest_noise
             r = np.sqrt(5 * np.tensordot(weights, squared_differences, 1))
             decay = np.exp(-r)
             covariance = (1 + r + r * r / 3) * decay
-            covariance[np.diag_indices(n)] += self.noise
+            covariance[np.diag_indices(n)] += noise
             factor, failed = lapack.dpotrf(covariance, lower=1)
             if failed:
                 raise np.linalg.LinAlgError('the covariance matrix is not positive definite')
@@ -99,30 +156,31 @@ class GaussianProcess(BOModel):
             constant = of_y.sum() / of_ones.sum()
             alpha = of_y - constant * of_ones
             variance = max((y - constant) @ alpha / n, smallest_variance)
-            return weights, (1 + r) * decay, factor, constant, alpha, variance
+            return weights, noise, (1 + r) * decay, factor, constant, alpha, variance
 
-        def negative_log_posterior(log_length_scales):
-            weights, slope, factor, _, alpha, variance = decompose(log_length_scales)
+        def negative_log_posterior(parameters):
+            weights, noise, slope, factor, _, alpha, variance = decompose(parameters)
             inverse = lapack.dpotri(factor, lower=1)[0]
             inverse = np.tril(inverse) + np.tril(inverse, -1).T
             of_covariance = (inverse - np.outer(alpha, alpha) / variance) / 2
-            standardised = (log_length_scales - prior_mean) / prior_deviation
+            standardised = (parameters - prior_mean) / prior_deviation
             value = n / 2 * np.log(variance) + np.log(np.diag(factor)).sum() + standardised @ standardised / 2
-            gradient = (5 / 3 * weights * np.tensordot(squared_differences, slope * of_covariance, 2)
-                        + standardised / prior_deviation)
-            return value, gradient
+            gradient = 5 / 3 * weights * np.tensordot(squared_differences, slope * of_covariance, 2)
+            if self.noisy:
+                gradient = np.r_[gradient, noise * np.trace(of_covariance)]
+            return value, gradient + standardised / prior_deviation
 
-        fit = minimize(negative_log_posterior, np.full(d, np.log(0.15)), jac=True, method='L-BFGS-B',
-                       bounds=[(np.log(2e-3), np.log(10))] * d, options={'maxiter': 50})
-        self.weights, _, self.factor, self.constant, self.alpha, variance = decompose(fit.x)
-        self.length_scales = np.exp(fit.x)
+        start = [np.log(0.15)] * d + [self.noise_prior[0]] * self.noisy
+        bounds = [(np.log(2e-3), np.log(10))] * d + [(np.log(self.smallest_noise), 0.0)] * self.noisy
+        fit = minimize(negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
+                       options={'maxiter': 50})
+        self.weights, self.noise, _, self.factor, self.constant, self.alpha, variance = decompose(fit.x)
+        self.length_scales = np.exp(fit.x[:d])
         self.variance = self.variance_factor * variance
         self.u = u
 
     def _predict_observed(self, X):  # noqa: N803
-        scale = np.sqrt(5 * self.weights)
-        r = cdist((X - self.low) / self.width * scale, self.u * scale)
-        k = (1 + r + r * r / 3) * np.exp(-r)
+        k, _ = self._correlation((X - self.low) / self.width, self.u)
         explained = (solve_triangular(self.factor, k.T, lower=True, check_finite=False) ** 2).sum(axis=0)
         return ((self.constant + k @ self.alpha)[:, np.newaxis],
                 np.sqrt(self.variance * np.maximum(1 - explained, 1e-12))[:, np.newaxis])
@@ -149,10 +207,12 @@ class SquaredGaussianProcess(GaussianProcess):
     Args:
         domain: as for `GaussianProcess`.
         lower_bound: a function of points (n, d) that returns values (n, 1).
+        pending: as for `GaussianProcess`; what is predicted of a pending experiment is g.
+        failed: as for `GaussianProcess`.
     """
 
-    def __init__(self, domain, lower_bound):
-        super().__init__(domain)
+    def __init__(self, domain, lower_bound, pending=(), failed=()):
+        super().__init__(domain, pending=pending, failed=failed)
         self.lower_bound = lower_bound
 
     def predict(self, X):  # noqa: N803
@@ -221,6 +281,9 @@ class SpacedExpectedImprovement(AcquisitionBase):
       little above the best value. These find the minimum, and then points around it that are nearly as good.
     - *refined*: with the highest expected improvement on the best value, anywhere. These take turns with the others
       once no spaced point promises an improvement on the best value that matters.
+
+    Distances are kept from pending experiments too, not from failed ones. Where something has failed, the improvement
+    is multiplied by the probability that an experiment succeeds.
     """
 
     spacing = distinct_distance
@@ -229,7 +292,7 @@ class SpacedExpectedImprovement(AcquisitionBase):
     improvement_that_matters = 0.002
     # Of so many proposals one is spaced, once the search has converged.
     turns = 4
-    # In units of the box's sides. Exact values are not evaluated twice.
+    # In units of the box's sides. No point is evaluated twice.
     resolution = 1e-5
 
     num_uniform = 500
@@ -244,21 +307,24 @@ class SpacedExpectedImprovement(AcquisitionBase):
         candidates = self._candidates()
         distances = self._distances(candidates)
         at_distance = distances >= self.spacing
-        promise = model.log_improvement(candidates[at_distance], lowest) if at_distance.any() else np.array([-np.inf])
-        converged = np.exp(promise.max()) <= self.improvement_that_matters * scale
-        if not at_distance.any() or (converged and len(model.X) % self.turns):
+        promise = (model.log_improvement(candidates[at_distance], lowest)
+                   + model.log_success_with_gradient(candidates[at_distance])[0]).max(initial=-np.inf)
+        converged = np.exp(promise) <= self.improvement_that_matters * scale
+        if not at_distance.any() or (converged and len(model.u) % self.turns):
             threshold, spacing = lowest, self.resolution
         else:
             threshold, spacing = lowest + self.threshold_above_best * scale, self.spacing
         candidates = candidates[distances >= spacing]
 
-        acquisition = model.log_improvement(candidates, threshold)[:, 0]
+        acquisition = (model.log_improvement(candidates, threshold)
+                       + model.log_success_with_gradient(candidates)[0])[:, 0]
         order = np.argsort(-acquisition)
         best, highest = candidates[order[0]], acquisition[order[0]]
 
         def negative(x):
             value, gradient = model.log_improvement_with_gradient(x, threshold)
-            return -value, -gradient
+            success, success_gradient = model.log_success_with_gradient(x[np.newaxis])
+            return -value - success[0, 0], -gradient - success_gradient[0]
 
         for start in candidates[order[:self.num_starts]]:
             refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=np.c_[low, low + width],
@@ -268,14 +334,15 @@ class SpacedExpectedImprovement(AcquisitionBase):
         return best[np.newaxis], np.array([[-highest]])
 
     def _distances(self, points):
-        """Distances of points (n, d) to the nearest evaluation in units of the box's sides, (n,)."""
+        """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""
         return cdist((points - self.model.low) / self.model.width, self.model.u).min(axis=1)
 
     def _candidates(self):
         """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""
         model = self.model
         n, d = self.num_around_best, len(model.low)
-        centers = model.u[spaced_best(model.u, model.Y[:, 0], 10, self.spacing)]
+        evaluated = model.u[:len(model.Y)]
+        centers = evaluated[spaced_best(evaluated, model.Y[:, 0], 10, self.spacing)]
         directions = np.random.normal(size=(n, d))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         radii = self.spacing * np.exp(np.random.uniform(np.log(0.01), np.log(4), (n, 1)))

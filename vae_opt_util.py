@@ -973,15 +973,18 @@ def _gpyopt_call(seed, num_evaluations):
         np.random.set_state(state)
 
 
-def create_optimizer(objective, domain, seed=0, lower_bound=None, published=False):
+def create_optimizer(objective, domain, seed=0, lower_bound=None, published=False, noisy=False, journal=None):
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
-    A Gaussian process (Matérn-5/2, a length scale for each dimension, exact values) models the evaluations so far, and
-    the next one is where the expected improvement is highest, at a distance from those that are there; see
-    `gpyopt_extensions`. It starts with six points that fill the box evenly (Sobol).
+    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far, and the next one
+    is where the expected improvement is highest, at a distance from those that are there; see `gpyopt_extensions`. It
+    starts with six points that fill the box evenly (Sobol).
+
+    Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
 
     Args:
-        objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better.
+        objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better. None if
+            values come from outside.
         domain: the bounds of the box, a sequence of d pairs `(low, high)`.
         seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
         lower_bound: what is known of the objective: a function like it, cheap, that it is nowhere below, such as
@@ -989,40 +992,177 @@ def create_optimizer(objective, domain, seed=0, lower_bound=None, published=Fals
         published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
             of the whole objective (no `lower_bound`, one length scale, learned noise), expected improvement with
             jitter 0.01, two random starting points.
+        noisy: whether an experiment that is repeated gives another value. The size of the noise is learned.
+        journal: path of a CSV file in which each proposal and each result is written down at once, made where there is
+            none. Where there is one, the search goes on from it; see `experiment_journal`.
 
     Returns:
         A `LatentOptimizer`.
 
     Raises:
-        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, or the seed is not an integer ≥ 0.
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, a lower
+            bound is given for noisy values, which may be below any, or the journal is damaged.
+        JournalInUseError: another process writes to the journal.
+        OSError: the journal cannot be read or written.
     """
-    return LatentOptimizer(objective, domain, seed, lower_bound, published)
+    return LatentOptimizer(objective, domain, seed, lower_bound, published, noisy, journal)
+
+
+class Experiment(NamedTuple):
+    """A proposal: the number under which its result is told, and the point, float64 (1, d)."""
+
+    number: int
+    t: np.ndarray
 
 
 class LatentOptimizer:
     """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
 
-    A proposal depends on `X`, `Y` and the seed and on nothing else: the Gaussian process is fitted anew for each. So
-    looking at a search, or asking it for a proposal, does not change what it does next, and evaluations from elsewhere
-    may be added to `X` and `Y` between proposals.
+    A proposal depends on the seed and on the experiments so far, evaluated, pending and failed, and on nothing else:
+    the Gaussian process is fitted anew for each. So looking at a search does not change what it does next, and one that
+    was interrupted goes on as if it had not been.
 
     Attributes:
-        X: the points evaluated so far, float64 (n, d).
-        Y: their values, float64 (n, 1).
+        X: the points evaluated so far, float64 (n, d), in the order of their results.
+        Y: their values, float64 (n, 1). Smaller is better.
+        failed: the points of experiments that failed, float64 (m, d).
     """
 
-    def __init__(self, objective, domain, seed, lower_bound, published):
+    def __init__(self, objective, domain, seed, lower_bound, published, noisy, journal):
         self.objective = objective
         self.domain = _checked_domain(domain)
         self.seed = _checked_integer('seed', seed, at_least=0)
+        if noisy and lower_bound is not None:
+            raise ValueError('lower_bound is for exact values: noisy ones may be below any bound. Leave out one of '
+                             'lower_bound and noisy.')
         self.lower_bound = lower_bound
         self.published = published
+        self.noisy = noisy
         self.num_starting_points = 2 if published else 6
-        self.X = np.empty((0, len(self.domain)))
+        self.X, self.failed = np.empty((2, 0, len(self.domain)))
         self.Y = np.empty((0, 1))
+        self._pending = {}
+        self._last_number = 0
+        self._journal = None
+        if journal is not None:
+            from experiment_journal import Journal
+
+            self._journal = Journal(journal, self.domain)
+            for event in self._journal.events:
+                self._take(event)
+
+    @property
+    def pending(self):
+        """The experiments that were proposed and have no result yet, oldest first: a list of `Experiment`."""
+        return [Experiment(number, t.copy()) for number, t in self._pending.items()]
+
+    def ask(self, q=1):
+        """Proposes `q` new experiments, which are then pending. Each keeps its distance from those that are already.
+
+        Args:
+            q: how many. After an interruption, ask only for those that are missing beside `pending`.
+
+        Returns:
+            A list of `Experiment`.
+
+        Raises:
+            ValueError: `q` is not a positive integer; or the search has the article's settings, which know of no
+                pending experiments, and there is one.
+            OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
+        """
+        return [self._ask() for _ in range(_checked_integer('q', q, at_least=1))]
+
+    def _ask(self):
+        experiment = Experiment(self._last_number + 1, self.suggest_next_locations())
+        self._write_down(experiment.number, 'proposed', experiment.t)
+        return experiment
+
+    def tell(self, number, value):
+        """Takes the result of a pending experiment, in whatever order results come. Smaller is better.
+
+        Args:
+            number: that of the experiment.
+            value: one finite number; an experiment that has none is told with `tell_failed`.
+
+        Raises:
+            ValueError: there is no pending experiment of that number, or the value is not one finite number, or below
+                the lower bound. The experiment is then still pending.
+            OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
+        """
+        t = self._pending_point(number)
+        y = np.asarray(value)
+        self._write_down(number, 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y)[0, 0])
+
+    def tell_failed(self, number, reason=''):
+        """Takes note that a pending experiment failed: it gets no value, and its surroundings are tried less.
+
+        Args:
+            number: that of the experiment.
+            reason: written into the journal.
+
+        Raises:
+            ValueError: there is no pending experiment of that number.
+            OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
+        """
+        self._write_down(number, 'failed', self._pending_point(number), note=str(reason))
+
+    def add_known(self, t, values):
+        """Adds results that no proposal asked for, such as those of training images: a warm start.
+
+        Args:
+            t: points in the box, (n, d).
+            values: their values, (n, 1). Smaller is better.
+
+        Raises:
+            ValueError: points or values have another shape, are not finite, or lie out of the box. None is added then.
+            OSError: the journal cannot be written. Those before the failure are in `X` and `Y`.
+        """
+        t = _checked_points(t, len(self.domain))
+        values = np.asarray(values)
+        if values.shape != (len(t), 1) or values.dtype.kind not in 'iuf' or not np.isfinite(values).all():
+            raise ValueError(f'values must be finite numbers with shape ({len(t)}, 1), one a point, got {values.dtype} '
+                             f'with shape {values.shape}.')
+        outside = ~((t >= self.domain[:, 0]) & (t <= self.domain[:, 1])).all(axis=1)
+        if outside.any():
+            raise ValueError(f'{outside.sum()} of the {len(t)} points are not within the bounds, the first is '
+                             f'{t[outside][0]}. Leave them out, or search a larger box.')
+        for point, value in zip(t, values, strict=True):
+            self._write_down(self._last_number + 1, 'known', point[np.newaxis],
+                             self._checked_value(point[np.newaxis], value[np.newaxis])[0, 0])
+
+    def _pending_point(self, number):
+        if number not in self._pending:
+            raise ValueError(f'There is no pending experiment {number!r}. The pending ones are '
+                             f'{", ".join(map(str, self._pending)) or "none"}.')
+        return self._pending[number]
+
+    def _write_down(self, number, status, t, value=None, note=''):
+        from experiment_journal import Event
+
+        event = Event(number, status, t, value, note)
+        if self._journal is not None:
+            self._journal.append(event)
+        self._take(event)
+
+    def _take(self, event):
+        self._last_number = max(self._last_number, event.number)
+        if event.status == 'proposed':
+            self._pending[event.number] = event.t
+            return
+        self._pending.pop(event.number, None)
+        if event.status == 'failed':
+            self.failed = np.vstack((self.failed, event.t))
+        else:
+            self.X, self.Y = np.vstack((self.X, event.t)), np.vstack((self.Y, [[event.value]]))
+
+    @property
+    def _num_experiments(self):
+        return len(self.X) + len(self._pending) + len(self.failed)
 
     def run_optimization(self, max_iter):
         """Evaluates the starting points, if that is still to do, and then `max_iter` proposals.
+
+        Experiments that are pending, because their evaluation was interrupted, are the first of them.
 
         GPyOpt's own loop is not used: it ends early and in silence where two proposals nearly coincide, where a fit
         fails (or with an AttributeError, as it names an exception that NumPy 2 no longer has), and where its
@@ -1046,13 +1186,16 @@ class LatentOptimizer:
                 bar.set_postfix(best=f'{self.Y.min():.4g}', refresh=False)
 
     def _step(self):
-        x = self.suggest_next_locations()
-        y = self._evaluate(x)
-        self.X, self.Y = np.vstack((self.X, x)), np.vstack((self.Y, y))
+        experiment = self.pending[0] if self._pending else self._ask()
+        y = self._checked_value(experiment.t, np.asarray(self.objective(experiment.t.copy())))
+        self._write_down(experiment.number, 'done', experiment.t, y[0, 0])
 
     def suggest_next_locations(self):
-        """Proposes where to evaluate the objective next: float64 (1, d)."""
-        with _gpyopt_call(self.seed, len(self.X)):
+        """Says where the objective would be evaluated next, float64 (1, d); `ask` proposes it."""
+        if self.published and self._pending:
+            raise ValueError('The article\'s settings propose one experiment at a time, and '
+                             f'{len(self._pending)} are pending. Tell their results first.')
+        with _gpyopt_call(self.seed, self._num_experiments):
             if len(self.X) < self.num_starting_points:
                 return self._starting_point()
             try:
@@ -1068,8 +1211,9 @@ class LatentOptimizer:
         from scipy.stats import qmc
 
         # Sobol's sequence is even from the start only in powers of two.
-        sobol = qmc.Sobol(len(self.domain), rng=self.seed).random(8)
-        return qmc.scale(sobol[[len(self.X)]], *self.domain.T)
+        index = self._num_experiments
+        sobol = qmc.Sobol(len(self.domain), rng=self.seed).random_base2(max(3, index.bit_length()))
+        return qmc.scale(sobol[[index]], *self.domain.T)
 
     def posterior(self, t):
         """Fits the Gaussian process to all evaluations and predicts at points `t` (n, d).
@@ -1170,11 +1314,11 @@ class LatentOptimizer:
         figure.suptitle(title)
         return figure
 
-    def _evaluate(self, x):
-        y = np.asarray(self.objective(x.copy()))
+    def _checked_value(self, x, y):
         if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
-            raise ValueError(f'At {x} the objective must return one finite number with shape (1, 1), got {y!r}. The '
-                             f'{len(self.X)} evaluations before it are kept in X and Y.')
+            raise ValueError(f'At {x} the value must be one finite number with shape (1, 1), got {y!r}. The '
+                             f'{len(self.X)} evaluations before it are kept in X and Y. An experiment without a value '
+                             'is told with tell_failed.')
         if self.lower_bound is not None and not self.published:
             bound = np.asarray(self.lower_bound(x.copy()))
             if bound.shape != (1, 1) or not y >= bound - 1e-6 * max(1.0, np.abs(bound).max()):
@@ -1194,8 +1338,9 @@ class LatentOptimizer:
 
         from gpyopt_extensions import GaussianProcess, SpacedExpectedImprovement, SquaredGaussianProcess
 
-        model = (GaussianProcess(self.domain) if self.lower_bound is None
-                 else SquaredGaussianProcess(self.domain, self.lower_bound))
+        of_others = {'pending': [t[0] for t in self._pending.values()], 'failed': self.failed}
+        model = (GaussianProcess(self.domain, self.noisy, **of_others) if self.lower_bound is None
+                 else SquaredGaussianProcess(self.domain, self.lower_bound, **of_others))
         space = gpyopt.Design_space(domain)
         acquisition = SpacedExpectedImprovement(model, space, gpyopt.optimization.AcquisitionOptimizer(space))
         return gpyopt.methods.ModularBayesianOptimization(
