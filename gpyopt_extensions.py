@@ -28,14 +28,12 @@ class GaussianProcess(BOModel):
     Values are exact, or the variance of their noise is learned like the length scales.
 
     Of a pending experiment the result is taken to be what is predicted of it, so that its place is no longer uncertain
-    and the mean is what it was: the kriging believer of Ginsbourger et al., 2010. A failed one has no result; there is
-    a probability that an experiment succeeds instead, see `log_success_with_gradient`.
+    and the mean is what it was: the kriging believer of Ginsbourger et al., 2010.
 
     Args:
         domain: the bounds of the box, (d, 2). Length scales are in units of its sides.
         noisy: whether values have noise.
         pending: points of experiments that have no result yet, (m, d).
-        failed: points of experiments that failed, (k, d).
     """
 
     analytical_gradient_prediction = True
@@ -49,10 +47,10 @@ class GaussianProcess(BOModel):
     # several hundred searches.
     variance_factor = 2.0
 
-    def __init__(self, domain, noisy=False, pending=(), failed=()):
+    def __init__(self, domain, noisy=False, pending=()):
         self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
         self.noisy = noisy
-        self.pending, self.failed = (np.reshape(points, (-1, len(domain))) for points in (pending, failed))
+        self.pending = np.reshape(pending, (-1, len(domain)))
 
     def updateModel(self, X_all, Y_all, X_new, Y_new):  # noqa: N802, N803 (GPyOpt's names)
         """Fits the Gaussian process to all evaluations: points (n, d) and values (n, 1)."""
@@ -91,43 +89,17 @@ class GaussianProcess(BOModel):
                     - np.exp(log_ndtr(z) - log_standard) * mean_gradient) / deviation
         return np.log(deviation) + log_standard, gradient
 
-    def log_success_with_gradient(self, X):  # noqa: N803
-        """Log probability that an experiment succeeds at points (n, d): (n, 1), and its gradient, (n, d).
-
-        Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
-        f failures counts by its correlation with the point: certain until something has failed, half where a single
-        experiment was made and failed.
-        """
-        if len(self.failed) == 0:
-            return np.zeros((len(X), 1)), np.zeros(X.shape)
-        u = (X - self.low) / self.width
-
-        def counted(others):
-            k, slope = self._correlation(u, others)
-            differences = u[:, np.newaxis] - others
-            gradient = -5 / 3 * np.einsum('nm,nmd->nd', slope, differences) * self.weights / self.width
-            return k.sum(axis=1, keepdims=True), gradient
-
-        (successes, of_successes) = counted((self.X - self.low) / self.width)
-        (failures, of_failures) = counted((self.failed - self.low) / self.width)
-        total = 1 + successes + failures
-        return (np.log((1 + successes) / total),
-                of_successes / (1 + successes) - (of_successes + of_failures) / total)
-
     def _observed(self, X, Y):  # noqa: N803
         return Y
 
     def _correlation(self, u, others):
-        """Correlations of points (n, d) with others (m, d), and (1 + r) exp(−r), of which gradients are made."""
         scale = np.sqrt(5 * self.weights)
-        r = cdist(u * scale, others * scale)
-        decay = np.exp(-r)
-        return (1 + r + r * r / 3) * decay, (1 + r) * decay
+        return _matern(cdist(u * scale, others * scale))
 
     def _believe(self, u):
         """Adds points whose values are what is predicted of them: their weights are 0, only the deviation shrinks."""
-        solved = solve_triangular(self.factor, self._correlation(self.u, u)[0], lower=True, check_finite=False)
-        left = self._correlation(u, u)[0] - solved.T @ solved
+        solved = solve_triangular(self.factor, self._correlation(self.u, u), lower=True, check_finite=False)
+        left = self._correlation(u, u) - solved.T @ solved
         left[np.diag_indices(len(u))] += self.noise
         self.factor = np.block([[self.factor, np.zeros((len(self.u), len(u)))], [solved.T, np.linalg.cholesky(left)]])
         self.alpha = np.r_[self.alpha, np.zeros(len(u))]
@@ -180,7 +152,7 @@ class GaussianProcess(BOModel):
         self.u = u
 
     def _predict_observed(self, X):  # noqa: N803
-        k, _ = self._correlation((X - self.low) / self.width, self.u)
+        k = self._correlation((X - self.low) / self.width, self.u)
         explained = (solve_triangular(self.factor, k.T, lower=True, check_finite=False) ** 2).sum(axis=0)
         return ((self.constant + k @ self.alpha)[:, np.newaxis],
                 np.sqrt(self.variance * np.maximum(1 - explained, 1e-12))[:, np.newaxis])
@@ -208,11 +180,10 @@ class SquaredGaussianProcess(GaussianProcess):
         domain: as for `GaussianProcess`.
         lower_bound: a function of points (n, d) that returns values (n, 1).
         pending: as for `GaussianProcess`; what is predicted of a pending experiment is g.
-        failed: as for `GaussianProcess`.
     """
 
-    def __init__(self, domain, lower_bound, pending=(), failed=()):
-        super().__init__(domain, pending=pending, failed=failed)
+    def __init__(self, domain, lower_bound, pending=()):
+        super().__init__(domain, pending=pending)
         self.lower_bound = lower_bound
 
     def predict(self, X):  # noqa: N803
@@ -243,6 +214,11 @@ class SquaredGaussianProcess(GaussianProcess):
 
     def _observed(self, X, Y):  # noqa: N803
         return np.sqrt(2 * np.maximum(Y - self.lower_bound(X), 0))
+
+
+def _matern(r):
+    """The Matérn-5/2 correlation at distances r, in length scales times √5."""
+    return (1 + r + r * r / 3) * np.exp(-r)
 
 
 def _log_standard_improvement(z):
@@ -282,8 +258,14 @@ class SpacedExpectedImprovement(AcquisitionBase):
     - *refined*: with the highest expected improvement on the best value, anywhere. These take turns with the others
       once no spaced point promises an improvement on the best value that matters.
 
-    Distances are kept from pending experiments too, not from failed ones. Where something has failed, the improvement
-    is multiplied by the probability that an experiment succeeds.
+    Distances are kept from pending experiments too. And a proposal is made only where an experiment is more likely to
+    succeed than to fail, see `success_probability`, or where it is most likely to.
+
+    Args:
+        model: a `GaussianProcess`.
+        space: GPyOpt's box.
+        optimizer: GPyOpt's, which is not used.
+        failed: points of experiments that failed, (k, d).
     """
 
     spacing = distinct_distance
@@ -299,37 +281,56 @@ class SpacedExpectedImprovement(AcquisitionBase):
     num_around_best = 200
     num_starts = 2
 
+    def __init__(self, model, space, optimizer, failed=()):
+        super().__init__(model, space, optimizer)
+        self.failed = np.reshape(failed, (-1, len(model.low)))
+
+    def success_probability(self, X):  # noqa: N803
+        """The probability that an experiment succeeds at points (n, d): (n,), 1 until something has failed.
+
+        Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
+        f failures counts by its Matérn correlation with the point, of length scale 0.1 √d in units of the box's sides.
+        One failure among successes is bad luck; where nothing else is known, nobody tries the same again.
+        """
+        successes, failures = (
+            _matern(np.sqrt(5 / len(self.model.low)) / 0.1 * cdist(*((points - self.model.low) / self.model.width
+                                                                     for points in (X, others)))).sum(axis=1)
+            for others in (self.model.X, self.failed))
+        return (1 + successes) / (1 + successes + failures)
+
     def optimize(self, duplicate_manager=None):
         """The next proposal, (1, d), and its negative acquisition; draws from NumPy's global state like GPyOpt."""
         model = self.model
         low, width = model.low, model.width
         lowest, scale = model.get_fmin(), model.Y.std()
         candidates = self._candidates()
+        success = self.success_probability(candidates)
+        if success.max() <= 0.5:
+            return candidates[[success.argmax()]], np.zeros((1, 1))
+        candidates = candidates[success > 0.5]
         distances = self._distances(candidates)
         at_distance = distances >= self.spacing
-        promise = (model.log_improvement(candidates[at_distance], lowest)
-                   + model.log_success_with_gradient(candidates[at_distance])[0]).max(initial=-np.inf)
-        converged = np.exp(promise) <= self.improvement_that_matters * scale
+        promise = model.log_improvement(candidates[at_distance], lowest) if at_distance.any() else np.array([-np.inf])
+        converged = np.exp(promise.max()) <= self.improvement_that_matters * scale
         if not at_distance.any() or (converged and len(model.u) % self.turns):
             threshold, spacing = lowest, self.resolution
         else:
             threshold, spacing = lowest + self.threshold_above_best * scale, self.spacing
         candidates = candidates[distances >= spacing]
 
-        acquisition = (model.log_improvement(candidates, threshold)
-                       + model.log_success_with_gradient(candidates)[0])[:, 0]
+        acquisition = model.log_improvement(candidates, threshold)[:, 0]
         order = np.argsort(-acquisition)
         best, highest = candidates[order[0]], acquisition[order[0]]
 
         def negative(x):
             value, gradient = model.log_improvement_with_gradient(x, threshold)
-            success, success_gradient = model.log_success_with_gradient(x[np.newaxis])
-            return -value - success[0, 0], -gradient - success_gradient[0]
+            return -value, -gradient
 
         for start in candidates[order[:self.num_starts]]:
             refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=np.c_[low, low + width],
                                options={'maxiter': 30})
-            if -refined.fun > highest and self._distances(refined.x[np.newaxis]) >= spacing:
+            x = refined.x[np.newaxis]
+            if -refined.fun > highest and self._distances(x) >= spacing and self.success_probability(x) > 0.5:
                 best, highest = refined.x, -refined.fun
         return best[np.newaxis], np.array([[-highest]])
 

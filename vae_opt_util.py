@@ -825,6 +825,28 @@ def linear_value_r2(t, y):
     return float(LinearRegression().fit(t, y).score(t, y))
 
 
+def latent_bounds(t):
+    """The box that holds the central 99.8% of each coordinate of encoded images (n, latent_dim): (latent_dim, 2).
+
+    A search beyond it would be where the decoder has hardly been trained.
+    """
+    return np.quantile(_checked_points(t, np.shape(t)[-1]), (0.001, 0.999), axis=0).T
+
+
+def choose_per_label(y, num, seed=0):
+    """Draws `num` of the images of each label: their indices in `y` (n,), label by label.
+
+    Raises:
+        ValueError: a label has fewer images than that.
+    """
+    num = _checked_integer('num', num, at_least=1)
+    counts = np.bincount(_checked_labels(y, len(y)), minlength=num_labels)
+    if counts.min() < num:
+        raise ValueError(f'There are {counts.min()} images of label {counts.argmin()}, fewer than {num}.')
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.choice(np.flatnonzero(y == label), num, replace=False) for label in range(num_labels)])
+
+
 def label_regions(t_grid, t, y, k=10):
     """Divides latent space into the regions of the labels, as encoded images show them.
 
@@ -874,8 +896,23 @@ def nll_all_targets(label_probs, t):
         ValueError: `t` has another shape, or numbers that are not finite.
     """
     t = _checked_points(t, label_probs.input.shape[1])
-    probs = predict(label_probs, t.astype('float32'), label_probs.name).astype('float64')
-    return nll_prior(t) - np.log(probs + probability_floor)
+    return nll_of_probs(predict(label_probs, t.astype('float32'), label_probs.name), t)
+
+
+def nll_of_probs(probs, t):
+    """The objective of equation (1) where the probabilities of the labels are known already.
+
+    Such as those that a classifier gives to training images, with which a search can start; see
+    `LatentOptimizer.add_known`.
+
+    Args:
+        probs: probabilities of the labels, (n, 10).
+        t: points, (n, latent_dim).
+
+    Returns:
+        float64 (n, 10), nats.
+    """
+    return nll_prior(t) - np.log(np.asarray(probs, dtype='float64') + probability_floor)
 
 
 @lru_cache(maxsize=4)
@@ -1026,6 +1063,7 @@ class LatentOptimizer:
         X: the points evaluated so far, float64 (n, d), in the order of their results.
         Y: their values, float64 (n, 1). Smaller is better.
         failed: the points of experiments that failed, float64 (m, d).
+        events: proposals and results in their order, a list of `experiment_journal.Event`.
     """
 
     def __init__(self, objective, domain, seed, lower_bound, published, noisy, journal):
@@ -1041,6 +1079,7 @@ class LatentOptimizer:
         self.num_starting_points = 2 if published else 6
         self.X, self.failed = np.empty((2, 0, len(self.domain)))
         self.Y = np.empty((0, 1))
+        self.events = []
         self._pending = {}
         self._last_number = 0
         self._journal = None
@@ -1145,6 +1184,7 @@ class LatentOptimizer:
         self._take(event)
 
     def _take(self, event):
+        self.events.append(event)
         self._last_number = max(self._last_number, event.number)
         if event.status == 'proposed':
             self._pending[event.number] = event.t
@@ -1314,6 +1354,41 @@ class LatentOptimizer:
         figure.suptitle(title)
         return figure
 
+    def plot_experiments(self, title, expected=None):
+        """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
+
+        Args:
+            title: of the figure.
+            expected: for a noisy search, a function of points (n, d) that returns values (n, 1) without noise, if there
+                is one. The best so far is then also drawn as it really is.
+
+        Raises:
+            ValueError: there are no results.
+        """
+        results = [event for event in self.events if event.status != 'proposed']
+        statuses = np.array([event.status for event in results])
+        order, done = np.arange(1, len(results) + 1), statuses != 'failed'
+        if not done.any():
+            raise ValueError('There are no results yet. Tell some first.')
+        values = np.array([event.value for event in results if event.value is not None])
+        best = [values[:n].argmin() for n in range(1, len(values) + 1)]
+        figure, axis = plt.subplots(figsize=(9, 4.6), layout='constrained')
+        for status, marker, color, label in (('done', 'o', label_colors[0], 'experiment'),
+                                             ('known', 's', label_colors[4], 'known before')):
+            if (statuses == status).any():
+                axis.plot(order[statuses == status], values[statuses[done] == status], marker, markersize=5,
+                          color=color, label=label)
+        axis.plot(order[done], values[best], drawstyle='steps-post', color=label_colors[1], label='best value so far')
+        if expected is not None:
+            t = np.vstack([event.t for event in results if event.value is not None])
+            axis.plot(order[done], expected(t[best])[:, 0], drawstyle='steps-post', linestyle='--', color='black',
+                      label='… without noise')
+        axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=label_colors[2], markersize=7,
+                  transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
+        axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+        axis.legend(loc='upper right', framealpha=0.9)
+        return figure
+
     def _checked_value(self, x, y):
         if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
             raise ValueError(f'At {x} the value must be one finite number with shape (1, 1), got {y!r}. The '
@@ -1338,11 +1413,12 @@ class LatentOptimizer:
 
         from gpyopt_extensions import GaussianProcess, SpacedExpectedImprovement, SquaredGaussianProcess
 
-        of_others = {'pending': [t[0] for t in self._pending.values()], 'failed': self.failed}
-        model = (GaussianProcess(self.domain, self.noisy, **of_others) if self.lower_bound is None
-                 else SquaredGaussianProcess(self.domain, self.lower_bound, **of_others))
+        pending = [t[0] for t in self._pending.values()]
+        model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
+                 else SquaredGaussianProcess(self.domain, self.lower_bound, pending))
         space = gpyopt.Design_space(domain)
-        acquisition = SpacedExpectedImprovement(model, space, gpyopt.optimization.AcquisitionOptimizer(space))
+        acquisition = SpacedExpectedImprovement(model, space, gpyopt.optimization.AcquisitionOptimizer(space),
+                                                self.failed)
         return gpyopt.methods.ModularBayesianOptimization(
             model, space, None, acquisition, gpyopt.core.evaluators.Sequential(acquisition), self.X, self.Y,
             normalize_Y=False)
@@ -1411,6 +1487,67 @@ def spaced_best(points, values, num, spacing):
         if not chosen or np.linalg.norm(points[chosen] - points[index], axis=1).min() >= spacing:
             chosen.append(index)
     return np.array(chosen)
+
+
+def sample_around(points, radius, num, seed=0):
+    """Draws points uniformly from the balls around some points: variations of them.
+
+    Args:
+        points: the centres, (m, d), each as likely as another.
+        radius: of the balls, in units of latent space.
+        num: how many are drawn.
+        seed: governs the draw.
+
+    Returns:
+        float64 (num, d).
+
+    Raises:
+        ValueError: `points` are not finite numbers with shape (m, d), or `radius` or `num` is not positive.
+    """
+    points = _checked_points(points, np.shape(points)[-1])
+    if not 0 < radius < np.inf:
+        raise ValueError(f'radius must be a positive number, got {radius!r}.')
+    rng = np.random.default_rng(seed)
+    num, d = _checked_integer('num', num, at_least=1), points.shape[1]
+    directions = rng.normal(size=(num, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return points[rng.integers(len(points), size=num)] + radius * rng.uniform(size=(num, 1)) ** (1 / d) * directions
+
+
+def assess_around(points, target, decoder, judge, radii, num=200, seed=0):
+    """Decodes variations of points at several radii (see `sample_around`) and lets the judge read them.
+
+    Args:
+        points: the best points of a search, (m, d).
+        target: the label that they were searched for.
+        radii: the radii to try, in units of latent space.
+        num: variations at each radius.
+
+    Returns:
+        A dict of arrays, an element for each radius: `radii`; `share` of the variations that the judge reads as
+        the target; `diversity`, see `mean_pixel_distance`; `images`, (num, 28, 28, 1) each; `read`, the labels that the
+        judge reads, (num,) each.
+    """
+    images = np.array([predict(decoder, sample_around(points, radius, num, seed).astype('float32'), 'decode')
+                       for radius in radii])
+    read = np.array([predict(judge, of_radius, 'judge').argmax(axis=1) for of_radius in images])
+    return {'radii': np.asarray(radii, dtype='float64'), 'share': (read == target).mean(axis=1),
+            'diversity': np.array([mean_pixel_distance(of_radius) for of_radius in images]), 'images': images,
+            'read': read}
+
+
+def widest_radius(assessed, agreement=0.95):
+    """The index of the largest radius up to which the judge agrees with the target on that share of the variations.
+
+    Args:
+        assessed: what `assess_around` returns, with increasing radii.
+        agreement: the share.
+
+    Returns:
+        An index into `radii`, or None where it agrees on fewer at the smallest radius already.
+    """
+    disagreeing = np.append(assessed['share'] < agreement, True)
+    return int(disagreeing.argmax()) - 1 if disagreeing.argmax() else None
 
 
 def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=None):
@@ -1666,14 +1803,115 @@ def plot_top(assessed, title):
     return figure
 
 
-def load_regret_curves(folder=benchmark_results_dir):
+def plot_variations(assessed, target, title):
+    """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
+
+    The images are those at the widest radius (see `widest_radius`), or at the smallest if there is none.
+
+    Args:
+        assessed: what `assess_around` returns.
+        target: the label.
+        title: of the figure.
+    """
+    widest = widest_radius(assessed)
+    shown = widest or 0
+    figure = plt.figure(figsize=(15, 4.2), layout='constrained')
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.7))
+    share = left.subplots()
+    share.plot(assessed['radii'], assessed['share'], 'o-', color=label_colors[0])
+    share.set(xlabel='Radius in latent space', xscale='log', ylim=(0, 1.03))
+    share.set_ylabel(f'Share read as {target} by the judge (line)', color=label_colors[0])
+    share.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    if widest is not None:
+        share.axvline(assessed['radii'][widest], linestyle=':', color='black')
+    diversity = share.twinx()
+    diversity.plot(assessed['radii'], assessed['diversity'], 's--', color=label_colors[2])
+    diversity.set_ylabel('Mean distance of two images, pixels (dashed)', color=label_colors[2])
+    diversity.set_ylim(bottom=0)
+    share.set_title('no radius is narrow enough' if widest is None else
+                    f"the widest that the judge agrees with: {assessed['radii'][widest]:.2g}", fontsize=11)
+    axes = right.subplots(3, 10)
+    for axis, image, read in zip(axes.flat, assessed['images'][shown], assessed['read'][shown], strict=False):
+        _show_image(axis, image, '')
+        if read != target:
+            axis.set_title(f'({read})', fontsize=9, backgroundcolor='orange', pad=2)
+    right.suptitle(f"variations within {assessed['radii'][shown]:.2g}; orange: read as another digit", fontsize=11)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_reconstructions(x, models, title):
+    """Draws images and what joint models make of them, with the reconstruction loss of each.
+
+    Args:
+        x: images, (n, 28, 28, 1).
+        models: a dict from names to joint models. An image is decoded from its `t_mean`.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(len(models) + 1, len(x), figsize=(1.3 * len(x), 1.65 * (len(models) + 1)),
+                                layout='constrained', squeeze=False)
+    for axis, image in zip(axes[0], x, strict=True):
+        _show_image(axis, image, '')
+    axes[0, 0].text(-4, 14, 'image', fontsize=11, ha='right', va='center')
+    for row, (name, model) in zip(axes[1:], models.items(), strict=True):
+        decoded = predict(model.get_layer('decoder'), encode(x, model), 'decode')
+        losses = ops.convert_to_numpy(reconstruction_loss(x, decoded))
+        for axis, image, loss in zip(row, decoded, losses, strict=True):
+            _show_image(axis, image, f'{loss:.0f} nats')
+        row[0].text(-4, 14, name, fontsize=11, ha='right', va='center')
+    figure.suptitle(title)
+    return figure
+
+
+def plot_principal_components(t, y, optimizer, title):
+    """Draws a search in more than two dimensions among encoded images, in the images' first four principal components.
+
+    Args:
+        t: encoded images, (n, d), d ≥ 4.
+        y: their labels, (n,).
+        optimizer: the search.
+        title: of the figure.
+
+    Raises:
+        ValueError: there are fewer than four dimensions, or no evaluations.
+    """
+    from sklearn.decomposition import PCA
+
+    if len(optimizer.domain) < 4 or len(optimizer.X) == 0:
+        raise ValueError(f'plot_principal_components draws evaluations in four dimensions or more, this search has '
+                         f'{len(optimizer.X)} in {len(optimizer.domain)}.')
+    pca = PCA(4).fit(_checked_points(t, len(optimizer.domain)))
+    encoded, searched = pca.transform(t), pca.transform(optimizer.X)
+    best = optimizer.Y[:, 0].argmin()
+    figure, axes = plt.subplots(1, 2, figsize=(14, 5.6), layout='constrained')
+    for axis, (i, j) in zip(axes, ((0, 1), (2, 3)), strict=True):
+        images = axis.scatter(*encoded[:, [i, j]].T, c=y, cmap=matplotlib.colors.ListedColormap(label_colors),
+                              vmin=-0.5, vmax=9.5, s=3, linewidths=0, alpha=0.4, rasterized=True)
+        axis.plot(*searched[:, [i, j]].T, '-', color='black', linewidth=0.6, alpha=0.5)
+        points = axis.scatter(*searched[:, [i, j]].T, c=np.arange(1, len(searched) + 1), cmap='Greys', s=36,
+                              edgecolors='black', linewidths=0.8, zorder=3)
+        axis.plot(*searched[best, [i, j]], '*', markersize=18, color='red', markeredgecolor='white', zorder=4)
+        axis.set(xlabel=f'Principal component {i + 1} ({pca.explained_variance_ratio_[i]:.0%} of the variance)',
+                 ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
+    images.set_alpha(1)
+    figure.colorbar(images, ax=axes[0], ticks=range(num_labels), label='Label of the image')
+    figure.colorbar(points, ax=axes[1], label='Evaluation')
+    figure.suptitle(title)
+    return figure
+
+
+def load_regret_curves(name='curves', folder=benchmark_results_dir):
     """Loads what `make bench` has measured of regret against evaluations, in the form that `plot_regret` draws.
+
+    Args:
+        name: 'curves', in the article's two dimensions, or 'curves_ten_dimensions'.
+        folder: where the results of the benchmark are.
 
     Raises:
         FileNotFoundError: the benchmark has not written its curves to `folder`.
         ValueError: the file is damaged.
     """
-    path = Path(folder) / 'curves.csv'
+    path = Path(folder) / f'{name}.csv'
     if not path.exists():
         raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
     curves = {}

@@ -1,7 +1,8 @@
 """Compares searches for digits: random, GPyOpt as published, ours, BoTorch, Optuna, scikit-optimize.
 
 `make bench` installs what is compared into an environment of its own and runs this. Everything searches the article's
-second objective, with 52 evaluations, for the same targets and seeds, on the pretrained models; it needs no MNIST.
+second objective, with 52 evaluations, for the same targets and seeds, on the pretrained models. MNIST's training images
+are needed for warm starts and for the box in ten dimensions.
 The tables that README quotes are printed and written to benchmarks/results/, which is also where the notebook's figure
 of regret against evaluations comes from. Times are measured first, one search at a time; then two processes run the
 searches that regret is measured on.
@@ -13,6 +14,7 @@ import os
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -23,14 +25,19 @@ import vae_opt_util
 from vae_opt_util import benchmark_results_dir as results_dir
 from vae_opt_util import (
     checkpoints_dir,
+    choose_per_label,
     create_decode_classify,
     create_grid,
     create_nll,
     create_optimizer,
     distinct_distance,
+    encode,
+    latent_bounds,
+    load_data,
     load_pretrained,
     mean_pixel_distance,
     nll_all_targets,
+    nll_of_probs,
     nll_prior,
     predict,
     top,
@@ -38,44 +45,104 @@ from vae_opt_util import (
 
 domain = np.array([(-4.0, 4.0)] * 2)
 budget = 52
+in_two, in_ten = 'vae-predictor-softmax', 'vae-predictor-softmax-10d'
 checkpoints_dir = checkpoints_dir.parent / 'bench'
 
 
-def ours(objective, seed, budget, lower_bound=nll_prior, published=False):
+def ours(objective, domain, seed, budget, lower_bound=nll_prior, published=False):
     search = create_optimizer(objective, domain, seed, lower_bound, published)
     while len(search.X) < budget:
         search._step()
     return search.X, search.Y[:, 0]
 
 
-def as_published(objective, seed, budget):
-    return ours(objective, seed, budget, published=True)
+def as_published(objective, domain, seed, budget):
+    return ours(objective, domain, seed, budget, published=True)
 
 
-def as_published_all_threads(objective, seed, budget):
+def as_published_all_threads(objective, domain, seed, budget):
     """GPyOpt as it comes, with a BLAS thread for each core; `create_optimizer` gives it one, which is faster."""
     vae_opt_util.threadpool_limits = lambda _, user_api: threadpool_limits(os.cpu_count(), user_api)
     try:
-        return as_published(objective, seed, budget)
+        return as_published(objective, domain, seed, budget)
     finally:
         vae_opt_util.threadpool_limits = threadpool_limits
 
 
-def without_bound(objective, seed, budget):
-    return ours(objective, seed, budget, lower_bound=None)
+def without_bound(objective, domain, seed, budget):
+    return ours(objective, domain, seed, budget, lower_bound=None)
 
 
-def on_fresh_seeds(objective, seed, budget):
+def on_fresh_seeds(objective, domain, seed, budget):
     """Seeds that took no part when the settings of our search were chosen; those from 0 to 39 and 100 to 119 did."""
-    return ours(objective, 1000 + seed, budget)
+    return ours(objective, domain, 1000 + seed, budget)
 
 
-def uniform(objective, seed, budget):
-    x = np.random.default_rng(seed).uniform(*domain.T, (budget, 2))
+def in_batches(objective, domain, seed, budget, q=4):
+    """Four experiments at a time: the next four are proposed when all results are there."""
+    search = create_optimizer(None, domain, seed, nll_prior)
+    while len(search.X) < budget:
+        for experiment in search.ask(q):
+            search.tell(experiment.number, objective(experiment.t))
+    return search.X, search.Y[:, 0]
+
+
+def with_workers(objective, domain, seed, budget, q=4):
+    """Four workers: whichever is ready gets the next proposal, while those of the others are pending."""
+    search, rng = create_optimizer(None, domain, seed, nll_prior), np.random.default_rng(seed)
+    while len(search.X) < budget:
+        search.ask(q - len(search.pending))
+        experiment = search.pending[rng.integers(q)]
+        search.tell(experiment.number, objective(experiment.t))
+    return search.X, search.Y[:, 0]
+
+
+def local_penalization(objective, domain, seed, budget, q=4):
+    """GPyOpt's own batches, with its settings as published.
+
+    They fail with the SciPy of today, whose minimum is a number and no longer an array: `res.fun[0][0]`.
+    """
+    gpyopt = vae_opt_util._import_gpyopt()
+
+    def with_an_array(*args, **kwargs):
+        found = minimize(*args, **kwargs)
+        found.fun = np.reshape(found.fun, (1, 1))
+        return found
+
+    gpyopt.core.evaluators.batch_local_penalization.scipy = SimpleNamespace(
+        optimize=SimpleNamespace(minimize=with_an_array))
+    x = np.random.default_rng(seed).uniform(*domain.T, (q, len(domain)))
+    y = np.array([objective(row[np.newaxis])[0] for row in x])
+    space = [{'name': f't{i}', 'type': 'continuous', 'domain': tuple(bounds)} for i, bounds in enumerate(domain)]
+    while len(x) < budget:
+        with vae_opt_util._gpyopt_call(seed, len(x)):
+            new = gpyopt.methods.BayesianOptimization(
+                f=None, domain=space, X=x, Y=y, model_type='GP', acquisition_type='EI', acquisition_jitter=0.01,
+                exact_feval=False, evaluator_type='local_penalization', batch_size=q).suggest_next_locations()
+        x, y = np.vstack((x, new)), np.vstack((y, [objective(row[np.newaxis])[0] for row in new]))
+    return x, y[:, 0]
+
+
+def warm(objective, domain, seed, budget, per_label, target, encodings):
+    """Starts with encoded training images, drawn anew for each seed, and what the classifier reads in them."""
+    search = create_optimizer(None, domain, seed, nll_prior)
+    inside = ((encodings['t'] >= domain[:, 0]) & (encodings['t'] <= domain[:, 1])).all(axis=1)
+    t, y, probs = (encodings[key][inside] for key in ('t', 'y', 'probs'))
+    chosen = choose_per_label(y, per_label, seed)
+    search.add_known(t[chosen], nll_of_probs(probs[chosen], t[chosen])[:, [target]])
+    num_known = len(search.X)
+    while len(search.X) < num_known + budget:
+        experiment, = search.ask()
+        search.tell(experiment.number, objective(experiment.t))
+    return search.X[num_known:], search.Y[num_known:, 0]
+
+
+def uniform(objective, domain, seed, budget):
+    x = np.random.default_rng(seed).uniform(*domain.T, (budget, len(domain)))
     return x, np.array([objective(row[np.newaxis])[0, 0] for row in x])
 
 
-def botorch(objective, seed, budget):
+def botorch(objective, domain, seed, budget):
     import torch
     from botorch.acquisition import LogExpectedImprovement
     from botorch.fit import fit_gpytorch_mll
@@ -86,10 +153,11 @@ def botorch(objective, seed, budget):
 
     torch.manual_seed(seed)
     bounds = torch.tensor(domain.T)
-    x = torch.tensor(np.random.default_rng(seed).uniform(*domain.T, (6, 2)))
+    x = torch.tensor(np.random.default_rng(seed).uniform(*domain.T, (6, len(domain))))
     y = torch.tensor([objective(row.numpy()[np.newaxis])[0, 0] for row in x]).unsqueeze(-1)
     while len(x) < budget:
-        model = SingleTaskGP(x, -y, input_transform=Normalize(2, bounds=bounds), outcome_transform=Standardize(1))
+        model = SingleTaskGP(x, -y, input_transform=Normalize(len(domain), bounds=bounds),
+                             outcome_transform=Standardize(1))
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
         new, _ = optimize_acqf(LogExpectedImprovement(model, (-y).max()), bounds, q=1, num_restarts=10, raw_samples=512)
         x = torch.cat((x, new))
@@ -97,18 +165,18 @@ def botorch(objective, seed, budget):
     return x.numpy(), y[:, 0].numpy()
 
 
-def optuna_gp(objective, seed, budget):
+def optuna_gp(objective, domain, seed, budget):
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.GPSampler(seed=seed, deterministic_objective=True))
     study.optimize(lambda trial: float(objective(np.array(
         [[trial.suggest_float(f't{i}', *bounds) for i, bounds in enumerate(domain)]]))[0, 0]), n_trials=budget)
-    return (np.array([[trial.params['t0'], trial.params['t1']] for trial in study.trials]),
+    return (np.array([[trial.params[f't{i}'] for i in range(len(domain))] for trial in study.trials]),
             np.array([trial.value for trial in study.trials]))
 
 
-def scikit_optimize(objective, seed, budget):
+def scikit_optimize(objective, domain, seed, budget):
     from skopt import gp_minimize
 
     result = gp_minimize(lambda x: float(objective(np.array([x]))[0, 0]), [tuple(bounds) for bounds in domain],
@@ -118,7 +186,11 @@ def scikit_optimize(objective, seed, budget):
 
 methods = {'random': uniform, 'GPyOpt as published': as_published, 'ours': ours, 'ours, no lower bound': without_bound,
            'BoTorch LogEI': botorch, 'Optuna GP': optuna_gp, 'scikit-optimize EI': scikit_optimize}
+warm_starts = {'ours, warm start, 2 images a label': 2, 'ours, warm start, 10 images a label': 10}
+batches = {'ours, batches of 4': in_batches, 'ours, 4 workers': with_workers,
+           'GPyOpt as published, batches of 4': local_penalization}
 others = ('BoTorch LogEI', 'Optuna GP', 'scikit-optimize EI')
+slowest = 'GPyOpt as published, batches of 4'
 fresh = 'ours, seeds from 1000'
 shared = 'ours, all ten probabilities'
 
@@ -156,12 +228,12 @@ def global_minima(label_probs):
 def measure_judge():
     """How many of all points near the minimum the judge reads as the target, on a grid of 0.02: a search's limit."""
     _, _, t = create_grid(domain, points=401)
-    nll = nll_all_targets(models()['label_probs'], t)
+    nll = nll_all_targets(models()[in_two]['label_probs'], t)
     rows = []
     for target in range(10):
         above = nll[:, target] - nll[:, target].min()
         near = above < 0.1
-        images = predict(models()['decoder'], t[near].astype('float32'), '')
+        images = predict(models()[in_two]['decoder'], t[near].astype('float32'), '')
         read = predict(models()['judge'], images, '').argmax(axis=1)
         rows.append([target, *(f'{(read[above[near] < nats] == target).mean():.0%}' for nats in (0.01, 0.03, 0.1))])
     mean = [f'{np.mean([int(row[i][:-1]) for row in rows]):.1f}%' for i in (1, 2, 3)]
@@ -179,38 +251,55 @@ def models():
         warnings.filterwarnings('ignore', module='skopt|sklearn|optuna|botorch|gpytorch|linear_operator')
         bar = vae_opt_util.tqdm
         vae_opt_util.tqdm = lambda *args, **kwargs: bar(*args, **{**kwargs, 'disable': True})
-        decoder = load_pretrained('vae-predictor-softmax').get_layer('decoder')
         classifier = load_pretrained('classifier')
-        _models.update(decoder=decoder, classifier=classifier, judge=load_pretrained('judge'),
-                       label_probs=create_decode_classify(decoder, classifier))
+        _models.update(classifier=classifier, judge=load_pretrained('judge'))
+        for name in (in_two, in_ten):
+            decoder = load_pretrained(name).get_layer('decoder')
+            _models[name] = {'decoder': decoder, 'label_probs': create_decode_classify(decoder, classifier)}
     return _models
 
 
-def objective_for(target):
-    return create_nll(models()['decoder'], models()['classifier'], target)
+def objective_for(target, space=in_two):
+    return create_nll(models()[space]['decoder'], models()['classifier'], target)
+
+
+def encodings(space):
+    """MNIST's training images in a latent space: points `t`, labels `y`, and `probs`, what the classifier reads."""
+    path = checkpoints_dir / f'encodings-{space}.npz'
+    if not path.exists():
+        data = load_data('mnist')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, t=encode(data.x_train, load_pretrained(space)), y=data.y_train,
+                 probs=predict(models()['classifier'], data.x_train, ''))
+    with np.load(path) as npz:
+        return dict(npz)
+
+
+def box(space):
+    return domain if space == in_two else latent_bounds(encodings(space)['t'])
 
 
 class Evaluations:
     """What `top` needs to know of a search."""
 
-    def __init__(self, points, values):
-        self.domain, self.X, self.Y = domain, points, values[:, np.newaxis]
+    def __init__(self, points, values, space):
+        self.domain, self.X, self.Y = box(space), points, values[:, np.newaxis]
 
 
-def assess(points, values, target):
+def assess(points, values, target, space=in_two):
     """Best values so far, and of the ten best and the ten best distinct: judge's share, mean pairwise distance."""
     shares = []
     for distance in (0, distinct_distance):
-        best, best_values = top(Evaluations(points, values), 10, distance)
-        images = predict(models()['decoder'], best.astype('float32'), '')
+        best, best_values = top(Evaluations(points, values, space), 10, distance)
+        images = predict(models()[space]['decoder'], best.astype('float32'), '')
         read = predict(models()['judge'], images, '').argmax(axis=1)
         shares += [(read == target).mean(), mean_pixel_distance(images), best_values[-1, 0] - best_values[0, 0]]
     return np.minimum.accumulate(values), shares
 
 
-def run_one(method, target, seed):
+def run_one(method, target, seed, space=in_two):
     if method == shared:
-        points, values = ours_shared(models()['label_probs'], seed, budget)
+        points, values = ours_shared(models()[space]['label_probs'], seed, budget)
         # A search's own evaluations are those of its turns; the ten best are of all that were made.
         return [assess(points, values[:, t], t) for t in range(10)]
     with threadpool_limits(1):
@@ -218,9 +307,12 @@ def run_one(method, target, seed):
             import torch
 
             torch.set_num_threads(1)
-        search = on_fresh_seeds if method == fresh else methods[method]
-        points, values = search(objective_for(target), seed, budget)
-    return [assess(points, values, target)]
+        problem = objective_for(target, space), box(space), seed, budget
+        if method in warm_starts:
+            points, values = warm(*problem, warm_starts[method], target, encodings(space))
+        else:
+            points, values = (on_fresh_seeds if method == fresh else {**methods, **batches}[method])(*problem)
+    return [assess(points, values, target, space)]
 
 
 def median_ms(call, repeats):
@@ -248,7 +340,7 @@ def measure_evaluation():
     import tensorflow as tf
 
     t = np.zeros((1, 2), dtype='float32')
-    model, decoder, classifier = (models()[name] for name in ('label_probs', 'decoder', 'classifier'))
+    model, decoder, classifier = *(models()[in_two][key] for key in ('label_probs', 'decoder')), models()['classifier']
     graph = tf.function(lambda t: model(t, training=False), input_signature=[tf.TensorSpec((None, 2), tf.float32)])
     nll = objective_for(4)
     calls = {'bare compiled graph': (lambda: graph(t).numpy(), 300),
@@ -269,10 +361,10 @@ def measure_times(repeats=3):
         for name, search in timed.items():
             objective = objective_for((4, 2, 7)[max(repeat, 0) % 3])
             if repeat < 0:
-                search(objective, 0, 12)
+                search(objective, domain, 0, 12)
                 continue
             started = time.perf_counter()
-            search(objective, repeat, budget)
+            search(objective, domain, repeat, budget)
             seconds[name].append(time.perf_counter() - started)
     evaluations = np.median(seconds['random'])
     fastest = np.median(seconds['ours'])
@@ -282,18 +374,51 @@ def measure_times(repeats=3):
             '' if name in ('random', 'ours') else f'{np.median(s) / fastest:.1f} ×'] for name, s in seconds.items()])
 
 
-def run_seed(method, seed, n_jobs, resume):
+def run_seed(method, seed, n_jobs, resume, space=in_two):
     """Ten searches: best values so far, (10, evaluations), and what `assess` says of the best ones, (10, 6)."""
-    path = checkpoints_dir / f'{method}-{seed}.npz'
+    path = checkpoints_dir / f"{method}-{seed}{'' if space == in_two else '-10d'}.npz"
     if not (resume and path.exists()):
         if method == shared:
             results = run_one(method, None, seed)
         else:
-            results = sum(Parallel(n_jobs=n_jobs)(delayed(run_one)(method, target, seed) for target in range(10)), [])
+            results = sum(Parallel(n_jobs=n_jobs)(delayed(run_one)(method, target, seed, space)
+                                                  for target in range(10)), [])
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, running=[running for running, _ in results], of_best=[of_best for _, of_best in results])
     with np.load(path) as npz:
         return npz['running'], npz['of_best']
+
+
+def run_seeds(seeds, n_jobs, resume, space=in_two):
+    """A dict from names of methods to what `run_seed` returns for each of their seeds."""
+    results = {name: [] for name in seeds}
+    for seed in range(max(seeds.values())):
+        for name in (name for name in seeds if seed < seeds[name]):
+            results[name].append(run_seed(name, seed, n_jobs, resume, space))
+            print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
+    return results
+
+
+def regrets_of(of_seeds, minima):
+    """Regret after each evaluation, (searches, evaluations), and what `assess` says of the best, (searches, 6)."""
+    return (np.concatenate([running[:, :budget] - minima[:, np.newaxis] for running, _ in of_seeds]),
+            np.concatenate([of_best for _, of_best in of_seeds]))
+
+
+summary_header = ['searches', 'regret, median', '90th percentile', 'worst', 'evaluations to 0.1 nats, median',
+                  '… 90th percentile', 'judge, ten best', '… ten distinct', 'pixel distance, ten best',
+                  '… ten distinct']
+
+
+def summary(regrets, of_best):
+    last = regrets[:, -1]
+    # A search that does not come so near counts as one evaluation more than it had.
+    needed = (np.c_[regrets, np.zeros(len(regrets))] < 0.1).argmax(axis=1) + 1
+    return [len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}',
+            *(str(int(n)) if n <= regrets.shape[1] else f'> {regrets.shape[1]}'
+              for n in np.quantile(needed, (0.5, 0.9), method='higher')),
+            *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
+            *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))]
 
 
 def measure_searches(seeds, n_jobs, resume):
@@ -304,24 +429,15 @@ def measure_searches(seeds, n_jobs, resume):
         n_jobs: number of processes.
         resume: whether to keep what an interrupted run has finished.
     """
-    minima = global_minima(models()['label_probs'])
-    results = {name: [] for name in seeds}
-    for seed in range(max(seeds.values())):
-        for name in (name for name in seeds if seed < seeds[name]):
-            results[name].append(run_seed(name, seed, n_jobs, resume))
-            print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
-
+    minima = global_minima(models()[in_two]['label_probs'])
+    results = run_seeds(seeds, n_jobs, resume)
     rows, curves = [], []
     for name, of_seeds in results.items():
-        regrets = np.concatenate([running - minima[:, np.newaxis] for running, _ in of_seeds])
-        of_best = np.concatenate([of_best for _, of_best in of_seeds])
+        regrets, of_best = regrets_of(of_seeds, minima)
         targets, last = np.tile(range(10), seeds[name]), regrets[:, -1]
-        rows.append([name, len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}',
-                     *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
-                     *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))])
+        rows.append([name, *summary(regrets, of_best)])
         if name in methods:
-            curves += [[name, n, *(f'{q:.5f}' for q in np.quantile(regrets[:, n - 1], (0.25, 0.5, 0.75)))]
-                       for n in range(1, budget + 1)]
+            curves += curve(name, regrets)
         if name == 'ours':
             write('targets', ['target', 'minimum', 'regret, median', '… largest', 'judge, ten best', '… ten distinct',
                               'pixel distance, ten best', '… ten distinct', 'tenth distinct − best'],
@@ -329,17 +445,81 @@ def measure_searches(seeds, n_jobs, resume):
                     *(f'{value:.1%}' for value in of_best[of][:, [0, 3]].mean(axis=0)),
                     *(f'{value:.2f}' for value in np.median(of_best[of][:, [1, 4, 5]], axis=0))]
                    for t in range(10) for of in [targets == t]])
-    write('regret', ['method', 'searches', 'regret, median', '90th percentile', 'worst', 'judge, ten best',
-                     '… ten distinct', 'pixel distance, ten best', '… ten distinct'], rows)
+    write('regret', ['method', *summary_header], rows)
+    write_curves('curves', curves)
+
+
+def curve(name, regrets):
+    return [[name, n, *(f'{q:.5f}' for q in np.quantile(regrets[:, n - 1], (0.25, 0.5, 0.75)))]
+            for n in range(1, budget + 1)]
+
+
+def write_curves(name, curves):
     results_dir.mkdir(exist_ok=True)
-    with open(results_dir / 'curves.csv', 'w', newline='') as file:
+    with open(results_dir / f'{name}.csv', 'w', newline='') as file:
         csv.writer(file, lineterminator='\n').writerows([['method', 'evaluations', 'lower quartile', 'median',
                                                           'upper quartile'], *curves])
 
 
+def local_minima(space, num_starts=60):
+    """The lowest of many local minima for each target: values (10,).
+
+    L-BFGS with the models' gradients, from the best and from random ones among encoded images of the target and points
+    halfway between them and the origin.
+    """
+    import tensorflow as tf
+
+    label_probs, images = models()[space]['label_probs'], encodings(space)
+    d = images['t'].shape[1]
+
+    @tf.function(input_signature=[tf.TensorSpec((1, d), tf.float64), tf.TensorSpec((), tf.int32)])
+    def with_gradient(t, target):
+        with tf.GradientTape() as tape:
+            tape.watch(t)
+            probs = tf.cast(label_probs(tf.cast(t, tf.float32), training=False), tf.float64)
+            nll = (-tf.math.log(probs[0, target] + vae_opt_util.probability_floor) + tf.reduce_sum(t ** 2) / 2
+                   + d / 2 * np.log(2 * np.pi))
+        return nll, tape.gradient(nll, t)[0]
+
+    lowest = []
+    for target in range(10):
+        rng = np.random.default_rng(target)
+        of_target = rng.permutation(images['t'][images['y'] == target].astype('float64'))[:3000]
+        starts = np.vstack((of_target, of_target / 2))
+        order = np.argsort(nll_all_targets(label_probs, starts)[:, target])
+        chosen = np.r_[order[:num_starts // 2], rng.choice(len(starts), num_starts - num_starts // 2, replace=False)]
+        found = [minimize(lambda t, target=target: [v.numpy() for v in with_gradient(t[np.newaxis], target)], start,
+                          jac=True, method='L-BFGS-B', bounds=box(space), options={'maxiter': 300}).fun
+                 for start in starts[chosen]]
+        lowest.append(min(found))
+        print(f'... minimum for {target}: {lowest[-1]:.4f}, found by {np.mean(np.array(found) < lowest[-1] + 1e-3):.0%}'
+              f' of {num_starts} starts within 0.001', file=sys.stderr, flush=True)
+    return np.array(lowest)
+
+
+def measure_ten(seeds, n_jobs, resume):
+    """Searches in ten dimensions; then the seconds of one search at a time, for target 4."""
+    path = checkpoints_dir / 'minima-10d.npy'
+    if not (resume and path.exists()):
+        np.save(path, local_minima(in_ten))
+    minima = np.load(path)
+    rows, curves = [], []
+    for name, of_seeds in run_seeds(seeds, n_jobs, resume, in_ten).items():
+        regrets, of_best = regrets_of(of_seeds, minima)
+        curves += curve(name, regrets)
+        seconds = []
+        for seed in range(1 if name in others else 3):
+            started = time.perf_counter()
+            run_one(name, 4, seed, in_ten)
+            seconds.append(time.perf_counter() - started)
+        rows.append([name, *summary(regrets, of_best), f'{np.median(seconds):.1f}'])
+    write_curves('curves_ten_dimensions', curves)
+    write('ten_dimensions', ['ten dimensions, method', *summary_header, 'seconds a search'], rows)
+
+
 def measure_growth(limits, targets=(4, 9)):
     """Time and regret at 50, 100, 200 and 500 evaluations, one search at a time."""
-    minima = global_minima(models()['label_probs'])
+    minima = global_minima(models()[in_two]['label_probs'])
     rows = []
     for name, limit in limits.items():
         runs = []
@@ -352,7 +532,7 @@ def measure_growth(limits, targets=(4, 9)):
 
             started = time.perf_counter()
             with threadpool_limits(1):
-                _, values = methods[name](timed, 0, limit)
+                _, values = methods[name](timed, domain, 0, limit)
             runs.append((np.array([*stamps[1:], time.perf_counter()]) - started, values - minima[target]))
         for n in (50, 100, 200, 500):
             if n <= limit:
@@ -365,9 +545,11 @@ def measure_growth(limits, targets=(4, 9)):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
-    parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'judge', 'searches'])
+    parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'judge', 'searches', 'ten'])
     parser.add_argument('--seeds-of-others', type=int, default=5,
                         help='of what takes longer: the other libraries, and all ten probabilities')
+    parser.add_argument('--seeds-of-slowest', type=int, default=2,
+                        help='of what takes a minute a search: batches of GPyOpt, and BoTorch in ten dimensions')
     parser.add_argument('--resume', action='store_true', help='keep searches that an interrupted run has finished')
     arguments = parser.parse_args()
 
@@ -379,8 +561,13 @@ def main():
     if 'judge' in arguments.parts:
         measure_judge()
     if 'searches' in arguments.parts:
-        measure_searches({name: arguments.seeds_of_others if name in (*others, shared) else arguments.seeds
-                          for name in (*methods, fresh, shared)}, n_jobs=2, resume=arguments.resume)
+        seeds = {name: arguments.seeds_of_others if name in (*others, shared) else arguments.seeds
+                 for name in (*methods, fresh, shared, *warm_starts, *batches)}
+        measure_searches(seeds | {slowest: arguments.seeds_of_slowest}, n_jobs=2, resume=arguments.resume)
+    if 'ten' in arguments.parts:
+        measure_ten({name: arguments.seeds_of_slowest if name in others else arguments.seeds for name in
+                     ('random', 'GPyOpt as published', 'ours', 'ours, no lower bound', 'BoTorch LogEI', *warm_starts)},
+                    n_jobs=2, resume=arguments.resume)
 
 
 if __name__ == '__main__':
