@@ -29,8 +29,8 @@ $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
 	@touch $@
 
-notebook: $(INSTALLED)  ## execute the main notebook on MNIST and store its outputs in it, and README's figure
-	$(BIN)/python notebooks/run.py $(NOTEBOOK) --in-place
+notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and README's figures
+	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
 	cp build/variational_autoencoder_opt/10-*.png docs/ten-best.png
 	cp build/variational_autoencoder_opt/07-*.png docs/regret.png
 

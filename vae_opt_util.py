@@ -734,7 +734,7 @@ def load_pretrained(name, folder=models_dir):
     """Loads a pretrained model, checked against the sha256 in manifest.json, without executing code from its file.
 
     Args:
-        name: 'vae-predictor-softmax', 'vae-predictor-linear', 'vae-predictor-off', 'classifier' or 'judge'.
+        name: a key of `RECIPES`.
         folder: where the models and their manifest lie.
 
     Returns:
@@ -1372,7 +1372,7 @@ class LatentOptimizer:
             raise ValueError('There are no results yet. Tell some first.')
         values = np.array([event.value for event in results if event.value is not None])
         best = [values[:n].argmin() for n in range(1, len(values) + 1)]
-        figure, axis = plt.subplots(figsize=(9, 4.6), layout='constrained')
+        figure, axis = plt.subplots(figsize=(10.5, 4.6), layout='constrained')
         for status, marker, color, label in (('done', 'o', label_colors[0], 'experiment'),
                                              ('known', 's', label_colors[4], 'known before')):
             if (statuses == status).any():
@@ -1386,7 +1386,7 @@ class LatentOptimizer:
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=label_colors[2], markersize=7,
                   transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
         axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
-        axis.legend(loc='upper right', framealpha=0.9)
+        figure.legend(loc='outside right upper')
         return figure
 
     def _checked_value(self, x, y):

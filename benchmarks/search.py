@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import warnings
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -263,6 +264,7 @@ def objective_for(target, space=in_two):
     return create_nll(models()[space]['decoder'], models()['classifier'], target)
 
 
+@cache
 def encodings(space):
     """MNIST's training images in a latent space: points `t`, labels `y`, and `probs`, what the classifier reads."""
     path = checkpoints_dir / f'encodings-{space}.npz'
@@ -275,6 +277,7 @@ def encodings(space):
         return dict(npz)
 
 
+@cache
 def box(space):
     return domain if space == in_two else latent_bounds(encodings(space)['t'])
 
@@ -392,8 +395,8 @@ def run_seed(method, seed, n_jobs, resume, space=in_two):
 def run_seeds(seeds, n_jobs, resume, space=in_two):
     """A dict from names of methods to what `run_seed` returns for each of their seeds."""
     results = {name: [] for name in seeds}
-    for seed in range(max(seeds.values())):
-        for name in (name for name in seeds if seed < seeds[name]):
+    for name in seeds:
+        for seed in range(seeds[name]):
             results[name].append(run_seed(name, seed, n_jobs, resume, space))
             print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
     return results
@@ -508,7 +511,7 @@ def measure_ten(seeds, n_jobs, resume):
         regrets, of_best = regrets_of(of_seeds, minima)
         curves += curve(name, regrets)
         seconds = []
-        for seed in range(1 if name in others else 3):
+        for seed in range(3 if seeds[name] > 2 else 1):
             started = time.perf_counter()
             run_one(name, 4, seed, in_ten)
             seconds.append(time.perf_counter() - started)
@@ -549,7 +552,7 @@ def main():
     parser.add_argument('--seeds-of-others', type=int, default=5,
                         help='of what takes longer: the other libraries, and all ten probabilities')
     parser.add_argument('--seeds-of-slowest', type=int, default=2,
-                        help='of what takes a minute a search: batches of GPyOpt, and BoTorch in ten dimensions')
+                        help='of what takes a minute a search: batches of GPyOpt; GPyOpt and BoTorch in ten dimensions')
     parser.add_argument('--resume', action='store_true', help='keep searches that an interrupted run has finished')
     arguments = parser.parse_args()
 
@@ -565,8 +568,8 @@ def main():
                  for name in (*methods, fresh, shared, *warm_starts, *batches)}
         measure_searches(seeds | {slowest: arguments.seeds_of_slowest}, n_jobs=2, resume=arguments.resume)
     if 'ten' in arguments.parts:
-        measure_ten({name: arguments.seeds_of_slowest if name in others else arguments.seeds for name in
-                     ('random', 'GPyOpt as published', 'ours', 'ours, no lower bound', 'BoTorch LogEI', *warm_starts)},
+        slow = {'GPyOpt as published': arguments.seeds_of_slowest, 'BoTorch LogEI': arguments.seeds_of_slowest}
+        measure_ten(dict.fromkeys(('random', 'ours', 'ours, no lower bound', *warm_starts), arguments.seeds) | slow,
                     n_jobs=2, resume=arguments.resume)
 
 

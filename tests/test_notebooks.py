@@ -1,16 +1,21 @@
 import base64
+import csv
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+
+from vae_opt_util import create_nll, create_optimizer, load_pretrained
 
 root = Path(__file__).resolve().parent.parent
 notebooks = sorted((root / 'notebooks').glob('*.ipynb'))
 main_notebook = root / 'notebooks' / 'variational_autoencoder_opt.ipynb'
-num_figures = 10
+num_figures = 11
 
 sys.path.insert(0, str(root / 'notebooks'))
 import run as notebook_runner  # noqa: E402
@@ -84,6 +89,73 @@ def test_main_notebook_runs(use_pretrained, folder, tmp_path, capfd):
     assert html.count('<img') == num_figures and html.count('src="data:image/png') == num_figures
     assert '<math' in html and r'\log' not in html
     assert '<script' not in html and not re.search(r'<(link|img)[^>]+(src|href)="(https?:)?//', html)
+
+
+# Smaller budgets, and how many figures there are.
+OTHERS = {'external_results': ({'num_results': 12, 'max_iter': 2}, 4), 'higher_dimensions': ({'max_iter': 1}, 5)}
+
+
+def test_every_notebook_is_run_by_a_test():
+    assert {path.stem for path in notebooks} == {main_notebook.stem, *OTHERS}
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_committed_notebook_was_run_with_its_defaults_on_mnist(name):
+    notebook = nbformat.read(main_notebook.with_stem(name), as_version=4)
+    source = code_cells(notebook)[0].source
+
+    assert len(figures(notebook)) == OTHERS[name][1]
+    assert 'MNIST' in str(outputs(notebook)) and "dataset = 'auto'" in source
+    assert all(f'{parameter} = ' in source and f'{parameter} = {value}\n' not in source
+               for parameter, value in OTHERS[name][0].items())
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_other_notebook_runs(name, tmp_path):
+    notebook = nbformat.read(main_notebook.with_stem(name), as_version=4)
+    parameters, num_figures = OTHERS[name]
+    notebook_runner.override_parameters(notebook, {**parameters, 'dataset': 'digits'})
+
+    notebook_runner.execute(notebook, main_notebook.parent)
+    page, pngs = notebook_runner.export(notebook, tmp_path, name)
+
+    assert len(figures(notebook)) == len(pngs) == num_figures and page.exists()
+    assert not [output for output in outputs(notebook) if output.get('name') == 'stderr']
+
+
+def test_interrupted_search_of_the_notebook_goes_on():
+    """What the committed notebook shows around its interruption: one line of the journal was lost and no more."""
+    notebook = nbformat.read(main_notebook.with_stem('external_results'), as_version=4)
+    lines = [output.data['text/markdown'] for output in outputs(notebook)
+             if 'pending' in output.get('data', {}).get('text/markdown', '')][0].splitlines()
+    before, after = ([int(cell) for cell in line.strip('| ').split(' | ')[1:]] for line in lines[2:])
+
+    assert before[0] >= 30 and sum(np.subtract(before, after)) in (0, 1)
+    assert max(np.abs(np.subtract(before, after))) <= 1
+
+
+def test_laboratory_leaves_out_what_has_a_result(tmp_path):
+    journal, results = tmp_path / 'journal.csv', tmp_path / 'results.csv'
+    search = create_optimizer(None, [(-4, 4)] * 2, journal=journal)
+    search.ask(3)
+    results.write_text('number,value,failure\n2,1.5,\n')
+
+    laboratory = subprocess.Popen([sys.executable, main_notebook.parent / 'laboratory.py', journal, results,
+                                   '--target', '4', '--seconds', '0.01', '--failing', '0', '--noise', '0'])
+    try:
+        while len(results.read_text().splitlines()) < 4 and laboratory.poll() is None:
+            time.sleep(0.1)
+        time.sleep(0.5)
+    finally:
+        laboratory.kill()
+        laboratory.wait()
+
+    rows = list(csv.DictReader(results.open()))
+    assert sorted(int(row['number']) for row in rows) == [1, 2, 3]
+    model, classifier = load_pretrained('vae-predictor-softmax'), load_pretrained('classifier')
+    nll = create_nll(model.get_layer('decoder'), classifier, 4)
+    for row in rows[1:]:
+        np.testing.assert_allclose(float(row['value']), nll(search.pending[int(row['number']) - 1].t)[0, 0], rtol=1e-4)
 
 
 def test_override_of_an_unknown_parameter():

@@ -1,0 +1,69 @@
+"""A laboratory that stands for yours: a process of its own that knows nothing of the search.
+
+It reads the journal of a search as a file, takes up proposals as its benches become free, and adds a line to a file of
+results when an experiment is over: late, out of order, with noise, and sometimes failed. An experiment decodes the
+point to an image and lets the classifier read it; what is measured is the article's objective for one target, in nats.
+
+`python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped. Started again, it goes on with what has no
+result.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vae_opt_util import create_nll, load_pretrained
+
+
+def rows(path):
+    """The complete lines of a CSV file that another process may be writing to, as dicts; none if there is no file."""
+    if not path.exists():
+        return []
+    return list(csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')))
+
+
+def point(row):
+    """The coordinates in a line of the journal, (1, d)."""
+    return np.array([[float(value) for name, value in row.items() if ' from ' in name]])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('journal', type=Path)
+    parser.add_argument('results', type=Path)
+    parser.add_argument('--target', type=int, required=True)
+    parser.add_argument('--benches', type=int, default=4, help='experiments at a time')
+    parser.add_argument('--seconds', type=float, default=0.3, help='that an experiment takes in the mean')
+    parser.add_argument('--noise', type=float, default=0.1, help='standard deviation, nats')
+    parser.add_argument('--failing', type=float, default=0.15, help='share of experiments')
+    arguments = parser.parse_args()
+
+    measure = create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'),
+                         arguments.target)
+    if not arguments.results.exists():
+        arguments.results.write_text('number,value,failure\n')
+    started = {int(row['number']) for row in rows(arguments.results)}
+    running = []
+    while True:
+        for row in rows(arguments.journal):
+            number = int(row['number'])
+            if row['status'] == 'proposed' and number not in started and len(running) < arguments.benches:
+                # Luck depends on the number of the experiment alone, so that an interruption does not change it.
+                luck = np.random.default_rng(number)
+                failure = 'the sample was dropped' if luck.random() < arguments.failing else ''
+                value = '' if failure else measure(point(row))[0, 0] + arguments.noise * luck.normal()
+                over = time.monotonic() + luck.exponential(arguments.seconds)
+                running.append((over, number, value, failure))
+                started.add(number)
+        for result in sorted(result for result in running if result[0] < time.monotonic()):
+            running.remove(result)
+            with open(arguments.results, 'a', newline='') as file:
+                csv.writer(file, lineterminator='\n').writerow(result[1:])
+        time.sleep(0.02)
+
+
+if __name__ == '__main__':
+    main()
