@@ -49,7 +49,7 @@ class GaussianProcess(BOModel):
 
     def __init__(self, domain, noisy=False, pending=()):
         self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
-        self.noisy = noisy
+        self.noisy = bool(noisy)
         self.pending = np.reshape(pending, (-1, len(domain)))
 
     def updateModel(self, X_all, Y_all, X_new, Y_new):  # noqa: N802, N803 (GPyOpt's names)
@@ -142,10 +142,13 @@ class GaussianProcess(BOModel):
                 gradient = np.r_[gradient, noise * np.trace(of_covariance)]
             return value, gradient + standardised / prior_deviation
 
-        start = [np.log(0.15)] * d + [self.noise_prior[0]] * self.noisy
+        starts = [[np.log(0.15)] * d + [self.noise_prior[0]] * self.noisy]
+        if self.noisy:
+            # With noise there are often two optima: much of the variation explained, or much of it taken for noise.
+            starts.append([np.log(0.5)] * d + [np.log(0.3)])
         bounds = [(np.log(2e-3), np.log(10))] * d + [(np.log(self.smallest_noise), 0.0)] * self.noisy
-        fit = minimize(negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
-                       options={'maxiter': 50})
+        fit = min((minimize(negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
+                            options={'maxiter': 50}) for start in starts), key=lambda fit: fit.fun)
         self.weights, self.noise, _, self.factor, self.constant, self.alpha, variance = decompose(fit.x)
         self.length_scales = np.exp(fit.x[:d])
         self.variance = self.variance_factor * variance
@@ -290,7 +293,8 @@ class SpacedExpectedImprovement(AcquisitionBase):
 
         Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
         f failures counts by its Matérn correlation with the point, of length scale 0.1 √d in units of the box's sides.
-        One failure among successes is bad luck; where nothing else is known, nobody tries the same again.
+        A first failure may be bad luck, and its place is tried again if it promises much; after a second one without a
+        success nearby it is not.
         """
         successes, failures = (
             _matern(np.sqrt(5 / len(self.model.low)) / 0.1 * cdist(*((points - self.model.low) / self.model.width
@@ -304,6 +308,7 @@ class SpacedExpectedImprovement(AcquisitionBase):
         low, width = model.low, model.width
         lowest, scale = model.get_fmin(), model.Y.std()
         candidates = self._candidates()
+        candidates = candidates[self._distances(candidates) >= self.resolution]
         success = self.success_probability(candidates)
         if success.max() <= 0.5:
             return candidates[[success.argmax()]], np.zeros((1, 1))

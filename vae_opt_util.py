@@ -1260,7 +1260,7 @@ class LatentOptimizer:
 
         Returns:
             Posterior mean, posterior standard deviation of the function without noise, and expected improvement on
-            the lowest posterior mean among the evaluated points, each (n, 1) in the units of the objective.
+            the lowest posterior mean among the evaluated and pending points, each (n, 1) in the units of the objective.
 
         Raises:
             ValueError: there are fewer evaluations than starting points, or `t` has another shape.

@@ -404,7 +404,7 @@ def run_seeds(seeds, n_jobs, resume, space=in_two):
 
 def regrets_of(of_seeds, minima):
     """Regret after each evaluation, (searches, evaluations), and what `assess` says of the best, (searches, 6)."""
-    return (np.concatenate([running[:, :budget] - minima[:, np.newaxis] for running, _ in of_seeds]),
+    return (np.concatenate([running - minima[:, np.newaxis] for running, _ in of_seeds]),
             np.concatenate([of_best for _, of_best in of_seeds]))
 
 
@@ -417,9 +417,10 @@ def summary(regrets, of_best):
     last = regrets[:, -1]
     # A search that does not come so near counts as one evaluation more than it had.
     needed = (np.c_[regrets, np.zeros(len(regrets))] < 0.1).argmax(axis=1) + 1
-    return [len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}',
-            *(str(int(n)) if n <= regrets.shape[1] else f'> {regrets.shape[1]}'
-              for n in np.quantile(needed, (0.5, 0.9), method='higher')),
+    # Searches that share their evaluations have made ten times as many.
+    needed = ['', ''] if regrets.shape[1] > budget else [
+        f'{n:.0f}' if n <= budget else f'> {budget}' for n in np.quantile(needed, (0.5, 0.9), method='higher')]
+    return [len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}', *needed,
             *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
             *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))]
 
@@ -574,4 +575,7 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    # Imported under its name, it is imported by the other processes too, instead of being sent to them with its models.
+    import search
+
+    search.main()
