@@ -15,6 +15,7 @@ two processes write to one journal.
 """
 
 import csv
+import errno
 import io
 import os
 import re
@@ -27,6 +28,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 statuses = ('proposed', 'done', 'failed', 'known')
+longest_note = 1000  # Characters.
 
 
 class Event(NamedTuple):
@@ -74,7 +76,7 @@ class Journal:
     _open = {}
 
     def __init__(self, path, domain):
-        self.path = Path(path).absolute()
+        self.path = Path(path).resolve()
         self.columns = ['number', 'status',
                         *(f't{i} from {float(low)} to {float(high)}' for i, (low, high) in enumerate(domain, start=1)),
                         'value', 'note', 'time']
@@ -85,6 +87,8 @@ class Journal:
             before.close()
         self._lock = FileLock(f'{self.path}.lock', thread_local=False)
         try:
+            if not self.path.parent.is_dir():  # The lock would make it, also where its name has a typing error.
+                raise FileNotFoundError(errno.ENOENT, 'There is no such folder')
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise JournalInUseError(f'The journal {self.path} is in use by another process. Stop that one, or give '
@@ -117,7 +121,7 @@ class Journal:
         try:
             changed = self._stamp() != self._known_stamp
             if not changed:
-                self._write(self._line(event), at=self._known_stamp[0])
+                self._write(self._line(event))
         except OSError as error:
             raise self._explained(error) from error
         if changed:
@@ -126,14 +130,14 @@ class Journal:
 
     def _line(self, event):
         cells = [event.number, event.status, *(repr(float(coordinate)) for coordinate in event.t[0]),
-                 '' if event.value is None else repr(float(event.value)), ' '.join(event.note.split()),
+                 '' if event.value is None else repr(float(event.value)), ' '.join(event.note.split())[:longest_note],
                  datetime.now().astimezone().isoformat(timespec='seconds')]
         return self._as_csv(cells)
 
     def _as_csv(self, cells):
         text = io.StringIO()
         csv.writer(text, lineterminator='\n').writerow(cells)
-        return text.getvalue().encode()
+        return text.getvalue().encode(errors='backslashreplace')
 
     def _create(self):
         unfinished = self.path.with_name(self.path.name + '.unfinished')
@@ -147,6 +151,7 @@ class Journal:
         except OSError as error:
             raise self._explained(error) from error
         self._known_stamp = self._stamp()
+        self._end = self._known_stamp[0]
         return []
 
     def _sync_folder(self):
@@ -161,18 +166,20 @@ class Journal:
         status = os.stat(self.path)
         return status.st_size, status.st_mtime_ns, status.st_ino
 
-    def _write(self, line, at):
+    def _write(self, line):
+        """Makes the file end with `line`, after all that is known to be on the disk."""
         file = os.open(self.path, os.O_WRONLY)
         try:
-            os.lseek(file, at, os.SEEK_SET)
+            os.lseek(file, self._end, os.SEEK_SET)
             left = line
             while left:
                 left = left[os.write(file, left):]
-            os.ftruncate(file, at + len(line))
+            os.ftruncate(file, self._end + len(line))
             os.fsync(file)
+            self._end += len(line)
         except BaseException:
             with suppress(OSError):
-                os.ftruncate(file, at)
+                os.ftruncate(file, self._end)
             raise
         finally:
             os.close(file)
@@ -201,21 +208,22 @@ class Journal:
         if not lines:
             self._check_columns(self._cells(last, 1))
             raise self._wrong(1, 'it has no end. No experiment has been recorded yet; delete the file')
+        self._end = len(content) - len(last)
         if last:
-            events += self._finish(last, len(content) - len(last), states, len(lines) + 1)
+            events += self._finish(last, states, len(lines) + 1)
         return events
 
-    def _finish(self, last, at, states, i):
+    def _finish(self, last, states, i):
         """What becomes of a last line without an end: complete, and only the line break missing; or a part of one."""
         try:
             cells = self._cells(last, i)
         except ValueError:
             cells = ['']
         # The time is the last cell and has a fixed form, so where it is complete the others are.
-        if re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d', cells[-1]):
+        if len(cells) == len(self.columns) and re.fullmatch(r'\d{4}(-\d\d){2}T\d\d(:\d\d){2}[+-]\d\d:\d\d', cells[-1]):
             event = self._event(cells, states, i)
             try:
-                self._write(b'\n', at + len(last))
+                self._write(last + b'\n')
             except OSError as error:
                 raise self._explained(error) from error
             return [event]
@@ -225,7 +233,7 @@ class Journal:
                 file.write(last + b'\n')
                 file.flush()
                 os.fsync(file.fileno())
-            self._write(b'', at)
+            self._write(b'')
         except OSError as error:
             raise self._explained(error) from error
         print(f'{self.path.name}, line {i}: only a part of it was written before the search stopped. That part is now '
@@ -252,7 +260,7 @@ class Journal:
         if len(cells) != len(self.columns):
             raise self._wrong(i, f'it must have {len(self.columns)} cells, it has {len(cells)}')
         number, status, *coordinates, value, note, _ = cells
-        if not re.fullmatch(r'[1-9]\d*', number):
+        if not re.fullmatch(r'[1-9]\d{0,8}', number, re.ASCII):
             raise self._wrong(i, f'the number must be an integer of at least 1, it is {number!r}')
         if status not in statuses:
             raise self._wrong(i, f'the status must be one of {", ".join(statuses)}, it is {status!r}')

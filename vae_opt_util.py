@@ -1109,12 +1109,16 @@ class LatentOptimizer:
                 pending experiments, and there is one.
             OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
         """
-        return [self._ask() for _ in range(_checked_integer('q', q, at_least=1))]
+        q = _checked_integer('q', q, at_least=1)
+        if self.published and q + len(self._pending) > 1:
+            raise ValueError('The article\'s settings propose one experiment at a time, and there would be '
+                             f'{q + len(self._pending)}. Tell the results of those that are pending first.')
+        return [self._ask() for _ in range(q)]
 
     def _ask(self):
-        experiment = Experiment(self._last_number + 1, self.suggest_next_locations())
-        self._write_down(experiment.number, 'proposed', experiment.t)
-        return experiment
+        t = self.suggest_next_locations()
+        self._write_down(self._last_number + 1, 'proposed', t)
+        return Experiment(self._last_number, t.copy())
 
     def tell(self, number, value):
         """Takes the result of a pending experiment, in whatever order results come. Smaller is better.
@@ -1130,7 +1134,7 @@ class LatentOptimizer:
         """
         t = self._pending_point(number)
         y = np.asarray(value)
-        self._write_down(number, 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y)[0, 0])
+        self._write_down(int(number), 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y))
 
     def tell_failed(self, number, reason=''):
         """Takes note that a pending experiment failed: it gets no value, and its surroundings are tried less.
@@ -1143,7 +1147,8 @@ class LatentOptimizer:
             ValueError: there is no pending experiment of that number.
             OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
         """
-        self._write_down(number, 'failed', self._pending_point(number), note=str(reason))
+        t = self._pending_point(number)
+        self._write_down(int(number), 'failed', t, note=str(reason))
 
     def add_known(self, t, values):
         """Adds results that no proposal asked for, such as those of training images: a warm start.
@@ -1153,7 +1158,8 @@ class LatentOptimizer:
             values: their values, (n, 1). Smaller is better.
 
         Raises:
-            ValueError: points or values have another shape, are not finite, or lie out of the box. None is added then.
+            ValueError: points or values have another shape or are not finite, a point is out of the box, or a value is
+                below the lower bound. None is added then.
             OSError: the journal cannot be written. Those before the failure are in `X` and `Y`.
         """
         t = _checked_points(t, len(self.domain))
@@ -1165,12 +1171,12 @@ class LatentOptimizer:
         if outside.any():
             raise ValueError(f'{outside.sum()} of the {len(t)} points are not within the bounds, the first is '
                              f'{t[outside][0]}. Leave them out, or search a larger box.')
-        for point, value in zip(t, values, strict=True):
-            self._write_down(self._last_number + 1, 'known', point[np.newaxis],
-                             self._checked_value(point[np.newaxis], value[np.newaxis])[0, 0])
+        for point, value in [(point, self._checked_value(point, value[np.newaxis]))
+                             for point, value in zip(t[:, np.newaxis], values, strict=True)]:
+            self._write_down(self._last_number + 1, 'known', point, value)
 
     def _pending_point(self, number):
-        if number not in self._pending:
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number not in self._pending:
             raise ValueError(f'There is no pending experiment {number!r}. The pending ones are '
                              f'{", ".join(map(str, self._pending)) or "none"}.')
         return self._pending[number]
@@ -1228,7 +1234,7 @@ class LatentOptimizer:
     def _step(self):
         experiment = self.pending[0] if self._pending else self._ask()
         y = self._checked_value(experiment.t, np.asarray(self.objective(experiment.t.copy())))
-        self._write_down(experiment.number, 'done', experiment.t, y[0, 0])
+        self._write_down(experiment.number, 'done', experiment.t, y)
 
     def suggest_next_locations(self):
         """Says where the objective would be evaluated next, float64 (1, d); `ask` proposes it."""
@@ -1239,7 +1245,8 @@ class LatentOptimizer:
             if len(self.X) < self.num_starting_points:
                 return self._starting_point()
             try:
-                return self._gpyopt().suggest_next_locations()
+                # In floating point low + (high − low) can be above high.
+                return np.clip(self._gpyopt().suggest_next_locations(), *self.domain.T)
             except np.linalg.LinAlgError as error:
                 tqdm.write(f'No Gaussian process can be fitted to these {len(self.X)} evaluations ({error}); the next '
                            'point is a random one.', file=sys.stdout)
@@ -1390,7 +1397,7 @@ class LatentOptimizer:
         return figure
 
     def _checked_value(self, x, y):
-        if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
+        if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(float(y[0, 0])):
             raise ValueError(f'At {x} the value must be one finite number with shape (1, 1), got {y!r}. The '
                              f'{len(self.X)} evaluations before it are kept in X and Y. An experiment without a value '
                              'is told with tell_failed.')
@@ -1400,7 +1407,7 @@ class LatentOptimizer:
                 raise ValueError(f'At {x} the lower bound must be one number with shape (1, 1), not above the '
                                  f'objective\'s {y[0, 0]:.6g}, got {bound!r}. The {len(self.X)} evaluations before it '
                                  'are kept in X and Y.')
-        return y
+        return float(y[0, 0])
 
     def _gpyopt(self):
         gpyopt = _import_gpyopt()
