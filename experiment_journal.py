@@ -222,8 +222,9 @@ class Journal:
         # The time is the last cell and has a fixed form, so where it is complete the others are.
         if len(cells) == len(self.columns) and re.fullmatch(r'\d{4}(-\d\d){2}T\d\d(:\d\d){2}[+-]\d\d:\d\d', cells[-1]):
             event = self._event(cells, states, i)
+            self._end += len(last)
             try:
-                self._write(last + b'\n')
+                self._write(b'\n')
             except OSError as error:
                 raise self._explained(error) from error
             return [event]

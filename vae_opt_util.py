@@ -830,7 +830,7 @@ def latent_bounds(t):
 
     A search beyond it would be where the decoder has hardly been trained.
     """
-    return np.quantile(_checked_points(t, np.shape(t)[-1]), (0.001, 0.999), axis=0).T
+    return np.quantile(_checked_points(t), (0.001, 0.999), axis=0).T
 
 
 def choose_per_label(y, num, seed=0):
@@ -839,8 +839,9 @@ def choose_per_label(y, num, seed=0):
     Raises:
         ValueError: a label has fewer images than that.
     """
-    num = _checked_integer('num', num, at_least=1)
-    counts = np.bincount(_checked_labels(y, len(y)), minlength=num_labels)
+    num, seed = _checked_integer('num', num, at_least=1), _checked_integer('seed', seed, at_least=0)
+    y = _checked_labels(y, len(y))
+    counts = np.bincount(y, minlength=num_labels)
     if counts.min() < num:
         raise ValueError(f'There are {counts.min()} images of label {counts.argmin()}, fewer than {num}.')
     rng = np.random.default_rng(seed)
@@ -911,8 +912,15 @@ def nll_of_probs(probs, t):
 
     Returns:
         float64 (n, 10), nats.
+
+    Raises:
+        ValueError: the probabilities are not numbers in [0, 1] with that shape, or points are not finite.
     """
-    return nll_prior(t) - np.log(np.asarray(probs, dtype='float64') + probability_floor)
+    t, probs = _checked_points(t), np.asarray(probs, dtype='float64')
+    if probs.shape != (len(t), num_labels) or not ((probs >= 0) & (probs <= 1 + 1e-6)).all():
+        raise ValueError(f'probs must be probabilities with shape ({len(t)}, 10), a row for each point, got shape '
+                         f'{probs.shape} with values from {probs.min(initial=1):.3g} to {probs.max(initial=0):.3g}.')
+    return nll_prior(t) - np.log(probs + probability_floor)
 
 
 @lru_cache(maxsize=4)
@@ -961,10 +969,10 @@ def _create_nll(label_probs, target):
     return nll
 
 
-def _checked_points(t, latent_dim):
+def _checked_points(t, latent_dim=None):
     t = np.asarray(t)
-    if t.ndim != 2 or len(t) == 0 or t.shape[1] != latent_dim or t.dtype.kind not in 'iuf':
-        raise ValueError(f'Points must be numbers with shape (n, {latent_dim}), n ≥ 1, got {t.dtype} with shape '
+    if t.ndim != 2 or len(t) == 0 or t.shape[1] != (latent_dim or t.shape[1]) or t.dtype.kind not in 'iuf':
+        raise ValueError(f"Points must be numbers with shape (n, {latent_dim or 'd'}), n ≥ 1, got {t.dtype} with shape "
                          f'{t.shape}.')
     if not np.isfinite(t).all():
         raise ValueError('Points must be finite, got NaN or infinity.')
@@ -1390,8 +1398,9 @@ class LatentOptimizer:
             t = np.vstack([event.t for event in results if event.value is not None])
             axis.plot(order[done], expected(t[best])[:, 0], drawstyle='steps-post', linestyle='--', color='black',
                       label='… without noise')
-        axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=label_colors[2], markersize=7,
-                  transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
+        if not done.all():
+            axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=label_colors[2], markersize=7,
+                      transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
         axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
         figure.legend(loc='outside right upper')
         return figure
@@ -1511,17 +1520,17 @@ def sample_around(points, radius, num, seed=0):
     Raises:
         ValueError: `points` are not finite numbers with shape (m, d), or `radius` or `num` is not positive.
     """
-    points = _checked_points(points, np.shape(points)[-1])
+    points = _checked_points(points)
     if not 0 < radius < np.inf:
         raise ValueError(f'radius must be a positive number, got {radius!r}.')
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checked_integer('seed', seed, at_least=0))
     num, d = _checked_integer('num', num, at_least=1), points.shape[1]
     directions = rng.normal(size=(num, d))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return points[rng.integers(len(points), size=num)] + radius * rng.uniform(size=(num, 1)) ** (1 / d) * directions
 
 
-def assess_around(points, target, decoder, judge, radii, num=200, seed=0):
+def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
     """Decodes variations of points at several radii (see `sample_around`) and lets the judge read them.
 
     Args:
@@ -1900,8 +1909,8 @@ def plot_principal_components(t, y, optimizer, title):
         axis.plot(*searched[best, [i, j]], '*', markersize=18, color='red', markeredgecolor='white', zorder=4)
         axis.set(xlabel=f'Principal component {i + 1} ({pca.explained_variance_ratio_[i]:.0%} of the variance)',
                  ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
-    images.set_alpha(1)
-    figure.colorbar(images, ax=axes[0], ticks=range(num_labels), label='Label of the image')
+    opaque = matplotlib.cm.ScalarMappable(images.norm, images.cmap)
+    figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
     figure.colorbar(points, ax=axes[1], label='Evaluation')
     figure.suptitle(title)
     return figure
@@ -1942,12 +1951,12 @@ def plot_regret(curves, title):
             evaluations, nats.
         title: of the figure.
     """
-    figure, axis = plt.subplots(figsize=(9, 5), layout='constrained')
+    figure, axis = plt.subplots(figsize=(11, 5), layout='constrained')
     for color, (name, quartiles) in zip(label_colors, curves.items(), strict=False):
         lower, median, upper = np.maximum(quartiles, 1e-5).T
         evaluations = np.arange(1, len(median) + 1)
         axis.plot(evaluations, median, color=color, label=f'{name}: {median[-1]:.1g}')
         axis.fill_between(evaluations, lower, upper, color=color, alpha=0.15, linewidth=0)
     axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
-    axis.legend(loc='lower left', title='median after the last evaluation')
+    figure.legend(loc='outside right center', title='median after the last evaluation')
     return figure

@@ -727,6 +727,28 @@ def test_a_torn_line_is_kept_where_there_is_no_space_to_move_it(path, monkeypatc
     assert path.read_bytes() + b'3,known,0.5' == content
 
 
+def test_a_last_line_that_lacks_its_end_is_kept_where_there_is_no_space_for_that(path, monkeypatch):
+    content = journal_of(path, EVENTS)[:-1]
+    path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', no_space)
+        with pytest.raises(OSError, match='cannot be written: No space left'):
+            Journal(path, SQUARE)
+    assert path.read_bytes() == content
+
+    assert plain(Journal(path, SQUARE).events) == plain(EVENTS)
+
+
+def test_a_line_is_whole_where_the_system_writes_a_part_at_a_time(path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, 'write', lambda file, data: write(file, data[:3]))
+
+    journal_of(path, EVENTS)
+
+    assert plain(Journal(path, SQUARE).events) == plain(EVENTS)
+
+
 def test_no_journal_where_there_is_no_space_for_its_header(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', no_space)

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from vae_opt_util import create_model, encode, knn_label_accuracy, label_regions, linear_value_r2, predict
+from vae_opt_util import (
+    choose_per_label,
+    create_model,
+    encode,
+    knn_label_accuracy,
+    label_regions,
+    latent_bounds,
+    linear_value_r2,
+    predict,
+)
 
 
 @pytest.fixture
@@ -73,3 +82,41 @@ def test_predict_shows_a_bar_where_it_takes_long(rng, capsys, monkeypatch):
     monkeypatch.setattr(keras.Model, 'predict_on_batch', lambda _, x: time.sleep(0.4) or x)
     predict(model, values, 'long', batch_size=1)
     assert 'long' in capsys.readouterr().out
+
+
+def test_latent_bounds(rng):
+    t = rng.normal(size=(5000, 3)) * [1, 5, 0.1] + [0, 20, -3]
+
+    bounds = latent_bounds(t)
+
+    assert bounds.shape == (3, 2)
+    for column, of_column in zip(t.T, bounds, strict=True):
+        np.testing.assert_allclose(of_column, np.percentile(column, [0.1, 99.9]))
+        assert ((column < of_column[0]).sum(), (column > of_column[1]).sum()) == (5, 5)
+    for bad in (np.zeros((0, 2)), np.zeros(4), [[0.0, np.nan]]):
+        with pytest.raises(ValueError, match='Points must be'):
+            latent_bounds(bad)
+
+
+def test_choose_per_label(digits):
+    chosen, same, other = (choose_per_label(digits.y_train, 7, seed) for seed in (1, 1, 2))
+
+    np.testing.assert_array_equal(digits.y_train[chosen], np.repeat(np.arange(10), 7))
+    assert len(set(chosen)) == 70
+    np.testing.assert_array_equal(chosen, same)
+    assert set(chosen) != set(other)
+
+
+def test_choose_all_of_a_label_and_no_more():
+    y = np.append(np.tile(np.arange(10), 3), [0, 1, 2, 3, 4, 5, 6, 8, 9])
+
+    assert set(np.flatnonzero(y == 7)) == set(choose_per_label(y, 3)[21:24])
+    with pytest.raises(ValueError, match='3 images of label 7, fewer than 4'):
+        choose_per_label(y, 4)
+    with pytest.raises(ValueError, match='0 images of label 9'):
+        choose_per_label(np.arange(9), 1)
+    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
+        choose_per_label(y, 0)
+    for bad in (y + 1, y - 1, y / 2, y[:, np.newaxis]):
+        with pytest.raises(ValueError, match='Labels must'):
+            choose_per_label(bad, 1)

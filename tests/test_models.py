@@ -9,6 +9,7 @@ import pytest
 import vae_opt_util
 from vae_opt_util import (
     RECIPES,
+    Data,
     create_classifier,
     create_decoder,
     create_encoder,
@@ -18,6 +19,7 @@ from vae_opt_util import (
     create_predictor,
     create_predictor_linear,
     create_sampler,
+    train,
 )
 
 
@@ -116,6 +118,16 @@ def test_models_by_name(name):
     for a, b in zip(first.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert any(not np.array_equal(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize('name, latent_dim, expected', [
+    ('vae-predictor-softmax-10d', None, 10), ('vae-predictor-softmax-10d', 3, 3), ('vae-predictor-linear', None, 2)])
+def test_latent_dim_is_the_recipes_unless_given(name, latent_dim, expected, few_digits):
+    tiny = Data('tiny', *(part[:8] for part in few_digits[1:]))
+
+    for model in (create_model(name, latent_dim), train(name, tiny, latent_dim, epochs=1)[0]):
+        assert model.get_layer('decoder').input.shape == (None, expected)
+        assert model.get_layer('encoder').outputs[0].shape == (None, expected)
 
 
 def test_model_that_cannot_be():

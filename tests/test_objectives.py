@@ -13,6 +13,7 @@ from vae_opt_util import (
     create_nll_predict,
     create_predictor,
     nll_all_targets,
+    nll_of_probs,
     nll_prior,
 )
 
@@ -140,3 +141,26 @@ def test_models_that_do_not_fit_together():
     with pytest.raises(ValueError):
         create_decode_classify(create_decoder(2), create_predictor(2))
     assert vae_opt_util.probability_floor == 1e-8
+
+
+def test_nll_of_known_probabilities_by_hand():
+    probs = np.zeros((2, 10), dtype='float32')
+    probs[0, 2] = 1
+    probs[1, [4, 5]] = 0.25, 0.75
+    floor = 8 * np.log(10)
+
+    nll = nll_of_probs(probs, [[0.0, 0.0, 0.0], [1.0, -2.0, 2.0]])
+
+    expected = np.full((2, 10), floor)
+    expected[0, 2], expected[1, [4, 5]] = 0, [np.log(4), np.log(4 / 3)]
+    np.testing.assert_allclose(nll, expected + 1.5 * np.log(2 * np.pi) + [[0], [4.5]], atol=1e-6)
+    assert nll.dtype == np.float64
+
+
+def test_nll_of_the_probabilities_that_a_model_gives(pretrained, rng):
+    predictor = pretrained['vae-predictor-softmax'].get_layer('predictor')
+    t = rng.normal(size=(8, 2))
+
+    nll = nll_of_probs(predictor.predict_on_batch(t.astype('float32')), t)
+
+    np.testing.assert_allclose(nll, nll_all_targets(predictor, t), rtol=1e-5, atol=1e-6)

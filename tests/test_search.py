@@ -4,10 +4,20 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import kstest, norm
 
 import vae_opt_util
-from vae_opt_util import create_grid, create_optimizer, nll_prior, run_searches, top
+from vae_opt_util import (
+    assess_around,
+    create_grid,
+    create_optimizer,
+    mean_pixel_distance,
+    nll_prior,
+    run_searches,
+    sample_around,
+    top,
+    widest_radius,
+)
 
 SQUARE = [(-4.0, 4.0)] * 2
 
@@ -348,3 +358,55 @@ def test_many_searches(n_jobs, capsys):
             alone = fragile_search(target, seed)
             alone.run_optimization(4)
             np.testing.assert_allclose(search.X, alone.X)
+
+
+@pytest.mark.parametrize('d', [1, 2, 10])
+def test_samples_are_uniform_in_the_balls(d):
+    centres = np.array([[0.0], [100.0], [-50.0]]) * np.ones(d)
+
+    sampled = sample_around(centres, 2.5, 3000, seed=1)
+
+    offsets = sampled[:, np.newaxis] - centres
+    distances = np.linalg.norm(offsets, axis=2)
+    assert sampled.shape == (3000, d) and distances.min(axis=1).max() <= 2.5
+    nearest = distances.argmin(axis=1)
+    assert np.bincount(nearest, minlength=3).min() > 850
+    offsets = offsets[np.arange(3000), nearest] / 2.5
+    assert kstest(np.linalg.norm(offsets, axis=1) ** d, 'uniform').pvalue > 0.001
+    assert np.abs(offsets.mean(axis=0)).max() < 0.06
+    assert (np.linalg.norm(offsets, axis=1) < 0.5 ** (1 / d)).mean() == pytest.approx(0.5, abs=0.04)
+    np.testing.assert_array_equal(sample_around(centres, 2.5, 3000, seed=1), sampled)
+    assert not np.allclose(sample_around(centres, 2.5, 3000, seed=2), sampled)
+
+
+@pytest.mark.parametrize('points, radius, num, message', [
+    ([[0.0, 0.0]], 0, 5, 'radius must be a positive number, got 0'), ([[0.0, 0.0]], np.nan, 5, 'radius must be'),
+    ([[0.0, 0.0]], np.inf, 5, 'radius must be'), ([[0.0, 0.0]], 1, 0, 'num must be an integer of at least 1'),
+    ([0.0, 0.0], 1, 5, 'Points must be numbers'), ([[np.nan]], 1, 5, 'Points must be finite')])
+def test_bad_samples(points, radius, num, message):
+    with pytest.raises(ValueError, match=message):
+        sample_around(points, radius, num)
+
+
+def test_assess_around(pretrained):
+    decoder, judge = pretrained['vae-predictor-softmax'].get_layer('decoder'), pretrained['judge']
+    points = np.array([[0.0, 0.0], [1.0, -1.0]])
+
+    assessed = assess_around(points, 3, decoder, judge, radii=[0.1, 3.0], num=12, seed=5)
+
+    assert assessed['images'].shape == (2, 12, 28, 28, 1) and assessed['read'].shape == (2, 12)
+    np.testing.assert_array_equal(assessed['radii'], [0.1, 3.0])
+    for i, radius in enumerate([0.1, 3.0]):
+        images = decoder.predict_on_batch(sample_around(points, radius, 12, 5).astype('float32'))
+        np.testing.assert_allclose(assessed['images'][i], images, atol=1e-5)
+        np.testing.assert_array_equal(assessed['read'][i], judge.predict_on_batch(images).argmax(axis=1))
+        assert assessed['share'][i] == list(assessed['read'][i]).count(3) / 12
+        assert assessed['diversity'][i] == pytest.approx(mean_pixel_distance(images), rel=1e-4)
+    assert len(set(assessed['read'][1])) > 1 and assessed['diversity'][1] > assessed['diversity'][0]
+
+
+@pytest.mark.parametrize('share, agreement, expected', [
+    ([1, 0.97, 0.9, 0.96], 0.95, 1), ([1, 0.97, 0.9, 0.96], 0.9, 3), ([1, 0.95, 0.94], 0.95, 1), ([1, 1, 1], 0.95, 2),
+    ([1], 0.95, 0), ([0.97, 0.9], 0.95, 0), ([0.9, 1, 1], 0.95, None)])
+def test_widest_radius(share, agreement, expected):
+    assert widest_radius({'radii': np.arange(1, len(share) + 1), 'share': np.array(share)}, agreement) == expected
