@@ -258,6 +258,28 @@ def test_a_journal_of_a_search_that_evaluates_by_itself(path):
     np.testing.assert_array_equal([float(row['value']) for row in rows(path)[1::2]], whole.Y[:, 0])
 
 
+def test_an_evaluation_that_was_interrupted_is_the_first_after_a_restart(path):
+    asked = []
+
+    def fragile(t):
+        asked.append(t.copy())
+        if len(asked) in (4, 9):
+            raise KeyboardInterrupt
+        return ((t - 1) ** 2).sum(axis=1, keepdims=True)
+
+    whole = create_optimizer(lambda t: ((t - 1) ** 2).sum(axis=1, keepdims=True), SQUARE)
+    whole.run_optimization(4)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            create_optimizer(fragile, SQUARE, journal=path).run_optimization(4)
+    restarted = create_optimizer(fragile, SQUARE, journal=path)
+    restarted.run_optimization(10 - len(restarted.X))
+
+    assert_same(state(restarted), state(whole))
+    np.testing.assert_array_equal(np.vstack(asked[4:5] + asked[9:10]), np.vstack(asked[3:4] + asked[8:9]))
+    assert [row['status'] for row in rows(path)] == ['proposed', 'done'] * 10
+
+
 def quoted(content):
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator='\n').writerows(csv.reader(content.decode().splitlines()))
