@@ -1582,11 +1582,17 @@ def run_searches(optimizer_for, targets, seeds, max_iter, n_jobs=None):
     Returns:
         A dict from `(target, seed)` to the search. One that failed is said so, keeps the evaluations it has made, and
         has the text of its exception as the attribute `error`, which is None for the others.
+
+    Raises:
+        ValueError: `max_iter` is not an integer of at least 0, or a search has a journal.
     """
     from joblib import Parallel, delayed
 
     max_iter = _checked_integer('max_iter', max_iter, at_least=0)
     searches = {(target, seed): optimizer_for(target, seed) for target in targets for seed in seeds}
+    if any(search._journal is not None for search in searches.values()):
+        raise ValueError('A journal belongs to one process, and these searches run in several. Leave the journal out, '
+                         'or run them one after the other with run_optimization.')
     results = Parallel(n_jobs=n_jobs, return_as='generator')(
         delayed(_search)(optimizer_for, target, seed, max_iter) for target, seed in searches)
     with tqdm(total=len(searches), desc='searches', unit='search', file=sys.stdout) as bar:

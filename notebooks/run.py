@@ -68,7 +68,9 @@ def execute(notebook, folder):
         if cell.cell_type == 'code':
             print(f'\r[{cell_index + 1}/{len(notebook.cells)}] {headings[cell_index]}', flush=True)
 
+    # The kernel warns at each start that others on this machine might listen to it.
     _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True, on_cell_start=announce,
+                    extra_arguments=['--IPKernelApp.log_level=ERROR'],
                     resources={'metadata': {'path': str(folder)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.

@@ -46,3 +46,23 @@ def test_searches_on_a_local_cluster(pretrained):
     assert others[0, 0].error is None and len(others[0, 0].X) == 8
     assert others[1, 0].error.startswith('RuntimeError: process ')
     assert others[1, 0].error != f'RuntimeError: process {os.getpid()}'
+
+
+def experiment(number, t):
+    return number, square(t)[0, 0], os.getpid()
+
+
+def test_evaluations_of_one_search_on_a_local_cluster():
+    """As the notebook on results from outside does it: the search stays here."""
+    search, processes = create_optimizer(None, SQUARE), set()
+
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
+            distributed.Client(cluster), joblib.parallel_config('dask'):
+        while len(search.Y) < 24:
+            tasks = [joblib.delayed(experiment)(*proposal) for proposal in search.ask(4)]
+            for number, value, process in joblib.Parallel(n_jobs=2, return_as='generator_unordered')(tasks):
+                search.tell(number, value)
+                processes.add(process)
+
+    assert len(search.X) == 24 and search.pending == [] and search.Y.min() < 0.01
+    assert processes and os.getpid() not in processes

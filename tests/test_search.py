@@ -410,3 +410,11 @@ def test_assess_around(pretrained):
     ([1], 0.95, 0), ([0.97, 0.9], 0.95, 0), ([0.9, 1, 1], 0.95, None)])
 def test_widest_radius(share, agreement, expected):
     assert widest_radius({'radii': np.arange(1, len(share) + 1), 'share': np.array(share)}, agreement) == expected
+
+
+def test_many_searches_have_no_journal(tmp_path):
+    def optimizer_for(target, seed):
+        return create_optimizer(quadratic, SQUARE, seed, journal=tmp_path / f'{target}-{seed}.csv')
+
+    with pytest.raises(ValueError, match='A journal belongs to one process'):
+        run_searches(optimizer_for, [0], [0, 1], max_iter=1)
