@@ -20,6 +20,7 @@ def without_times(history):
 PARTS = {'vae-predictor-off': {'reconstruction', 'kl'},
          'vae-predictor-softmax': {'reconstruction', 'kl', 'predictor', 'accuracy'},
          'vae-predictor-linear': {'reconstruction', 'kl', 'predictor'},
+         'vae-predictor-softmax-10d': {'reconstruction', 'kl', 'predictor', 'accuracy'},
          'classifier': {'loss', 'accuracy'},
          'judge': {'loss', 'accuracy'}}
 
