@@ -16,6 +16,7 @@ import platform
 import socket
 import sys
 import tempfile
+import threading
 import time
 import warnings
 import zipfile
@@ -959,14 +960,75 @@ def create_nll(decoder, classifier, target):
 
 
 def _create_nll(label_probs, target):
-    if not isinstance(target, (int, np.integer)) or not 0 <= target < num_labels:
-        raise ValueError(f'target must be a label, an integer from 0 to 9, got {target!r}.')
+    _check_target(target)
 
     def nll(t):
         return nll_all_targets(label_probs, t)[:, [target]]
 
     nll.__name__ = f'nll_target_{target}'
     return nll
+
+
+def create_nll_with_gradient(label_probs, target):
+    """Creates the objective for `target` together with its exact gradient, through the model on Keras's backend.
+
+    Args:
+        label_probs: a Keras model from points to label probabilities (n, 10), as for `nll_all_targets`.
+        target: the wanted label.
+
+    Returns:
+        A function of one point, float64 (latent_dim,), that returns the value, a float in nats, and the gradient,
+        float64 (latent_dim,): what `scipy.optimize.minimize` takes with `jac=True`.
+
+    Raises:
+        ValueError: `target` is not a label.
+    """
+    _check_target(target)
+
+    def of_label(t):
+        return -ops.log(label_probs(t, training=False)[0, target] + probability_floor)
+
+    with_gradient = _with_gradient(of_label, label_probs.input.shape[1])
+
+    def nll_with_gradient(t):
+        t = _checked_points(np.asarray(t)[np.newaxis], label_probs.input.shape[1])
+        value, gradient = with_gradient(t.astype('float32'))
+        return float(value) + nll_prior(t)[0, 0], np.asarray(gradient[0], dtype='float64') + t[0]
+
+    return nll_with_gradient
+
+
+def _with_gradient(function, d):
+    """Compiles a function of a float32 tensor (1, d) to one of arrays that returns its value and gradient (1, d)."""
+    if keras.backend.backend() == 'tensorflow':
+        import tensorflow as tf
+
+        @tf.function(input_signature=[tf.TensorSpec((1, d), tf.float32)])
+        def compiled(t):
+            with tf.GradientTape() as tape:
+                tape.watch(t)
+                value = function(t)
+            return value, tape.gradient(value, t)
+
+        return lambda t: [tensor.numpy() for tensor in compiled(t)]
+    if keras.backend.backend() == 'jax':
+        import jax
+
+        return jax.jit(jax.value_and_grad(function))
+    import torch
+
+    def differentiated(t):
+        t = torch.tensor(t, requires_grad=True)
+        value = function(t)
+        gradient, = torch.autograd.grad(value, t)
+        return value.detach().cpu().numpy(), gradient.cpu().numpy()
+
+    return differentiated
+
+
+def _check_target(target):
+    if not isinstance(target, (int, np.integer)) or not 0 <= target < num_labels:
+        raise ValueError(f'target must be a label, an integer from 0 to 9, got {target!r}.')
 
 
 def _checked_points(t, latent_dim=None):
@@ -1074,6 +1136,9 @@ class LatentOptimizer:
         events: proposals and results in their order, a list of `experiment_journal.Event`.
     """
 
+    # Results may be told by several threads. It is one lock for all searches as GPyOpt has one random state for all.
+    _lock = threading.RLock()
+
     def __init__(self, objective, domain, seed, lower_bound, published, noisy, journal):
         self.objective = objective
         self.domain = _checked_domain(domain)
@@ -1089,6 +1154,7 @@ class LatentOptimizer:
         self.Y = np.empty((0, 1))
         self.events = []
         self._pending = {}
+        self._evaluated = {}
         self._last_number = 0
         self._journal = None
         if journal is not None:
@@ -1124,9 +1190,10 @@ class LatentOptimizer:
         return [self._ask() for _ in range(q)]
 
     def _ask(self):
-        t = self.suggest_next_locations()
-        self._write_down(self._last_number + 1, 'proposed', t)
-        return Experiment(self._last_number, t.copy())
+        with self._lock:
+            t = self.suggest_next_locations()
+            self._write_down(self._last_number + 1, 'proposed', t)
+            return Experiment(self._last_number, t.copy())
 
     def tell(self, number, value):
         """Takes the result of a pending experiment, in whatever order results come. Smaller is better.
@@ -1140,9 +1207,10 @@ class LatentOptimizer:
                 the lower bound. The experiment is then still pending.
             OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
         """
-        t = self._pending_point(number)
         y = np.asarray(value)
-        self._write_down(int(number), 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y))
+        with self._lock:
+            t = self._pending_point(number)
+            self._write_down(int(number), 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y))
 
     def tell_failed(self, number, reason=''):
         """Takes note that a pending experiment failed: it gets no value, and its surroundings are tried less.
@@ -1155,8 +1223,9 @@ class LatentOptimizer:
             ValueError: there is no pending experiment of that number.
             OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
         """
-        t = self._pending_point(number)
-        self._write_down(int(number), 'failed', t, note=str(reason))
+        with self._lock:
+            t = self._pending_point(number)
+            self._write_down(int(number), 'failed', t, note=str(reason))
 
     def add_known(self, t, values):
         """Adds results that no proposal asked for, such as those of training images: a warm start.
@@ -1179,9 +1248,16 @@ class LatentOptimizer:
         if outside.any():
             raise ValueError(f'{outside.sum()} of the {len(t)} points are not within the bounds, the first is '
                              f'{t[outside][0]}. Leave them out, or search a larger box.')
-        for point, value in [(point, self._checked_value(point, value[np.newaxis]))
-                             for point, value in zip(t[:, np.newaxis], values, strict=True)]:
-            self._write_down(self._last_number + 1, 'known', point, value)
+        values = [self._checked_value(point, value[np.newaxis])
+                  for point, value in zip(t[:, np.newaxis], values, strict=True)]
+        with self._lock:
+            for point, value in zip(t[:, np.newaxis], values, strict=True):
+                self._write_down(self._last_number + 1, 'known', point, value)
+
+    def close(self):
+        """Leaves the journal to others, who may edit it or go on with it; the end of the process does so too."""
+        if self._journal is not None:
+            self._journal.close()
 
     def _pending_point(self, number):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number not in self._pending:
@@ -1241,8 +1317,11 @@ class LatentOptimizer:
 
     def _step(self):
         experiment = self.pending[0] if self._pending else self._ask()
-        y = self._checked_value(experiment.t, np.asarray(self.objective(experiment.t.copy())))
-        self._write_down(experiment.number, 'done', experiment.t, y)
+        if experiment.number not in self._evaluated:
+            value = np.asarray(self.objective(experiment.t.copy()))
+            self._evaluated = {experiment.number: self._checked_value(experiment.t, value)}
+        # If the journal cannot be written, the value is there when the search goes on.
+        self._write_down(experiment.number, 'done', experiment.t, self._evaluated[experiment.number])
 
     def suggest_next_locations(self):
         """Says where the objective would be evaluated next, float64 (1, d); `ask` proposes it."""
@@ -1503,6 +1582,48 @@ def spaced_best(points, values, num, spacing):
         if not chosen or np.linalg.norm(points[chosen] - points[index], axis=1).min() >= spacing:
             chosen.append(index)
     return np.array(chosen)
+
+
+class GradientSearch(NamedTuple):
+    """What `search_with_gradients` found.
+
+    Attributes:
+        X: the end of each local optimization, float64 (n, d), best first.
+        Y: their values, float64 (n, 1), nats.
+        evaluations: calls of the objective, each of which also gives its gradient.
+        domain: the bounds of the box, (d, 2), for `top`.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    evaluations: int
+    domain: np.ndarray
+
+
+def search_with_gradients(objective, domain, seed=0, num_starts=10):
+    """Looks for the minimum of a function with gradient in a box: L-BFGS-B from several points that fill it (Sobol).
+
+    Args:
+        objective: a function of one point (d,) that returns its value and gradient, such as `create_nll_with_gradient`
+            makes.
+        domain: the bounds of the box, a sequence of d pairs `(low, high)`.
+        seed: of the starting points.
+        num_starts: how many there are.
+
+    Returns:
+        A `GradientSearch`.
+    """
+    from scipy.optimize import minimize
+    from scipy.stats import qmc
+
+    domain = _checked_domain(domain)
+    num_starts = _checked_integer('num_starts', num_starts, at_least=1)
+    sobol = qmc.Sobol(len(domain), rng=_checked_integer('seed', seed, at_least=0))
+    starts = qmc.scale(sobol.random_base2((num_starts - 1).bit_length())[:num_starts], *domain.T)
+    found = sorted((minimize(objective, start, jac=True, method='L-BFGS-B', bounds=domain) for start in starts),
+                   key=lambda local: local.fun)
+    return GradientSearch(np.array([local.x for local in found]), np.array([[local.fun] for local in found]),
+                          sum(local.nfev for local in found), domain)
 
 
 def sample_around(points, radius, num, seed=0):

@@ -1,8 +1,9 @@
 import csv
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from scipy.spatial.distance import cdist, pdist
 
 import vae_opt_util
@@ -10,7 +11,7 @@ from vae_opt_util import create_grid, create_optimizer, distinct_distance
 
 # GPyOpt's own import, which gpyopt_extensions would do otherwise, silences all warnings.
 vae_opt_util._import_gpyopt()
-from gpyopt_extensions import SpacedExpectedImprovement  # noqa: E402
+from gpyopt_extensions import GaussianProcess, SpacedExpectedImprovement  # noqa: E402
 
 SQUARE = [(-4.0, 4.0)] * 2
 ALL_SETTINGS = [{}, {'noisy': True}, {'lower_bound': lambda t: np.zeros((len(t), 1))}, {'published': True}]
@@ -311,14 +312,25 @@ def test_an_experiment_has_one_result(first, second):
     assert_same(snapshot(search), before)
 
 
-@pytest.mark.parametrize('number', [1.0, np.float64(1), True, np.int64(1)])
-def test_a_number_that_equals_an_integer_spoils_no_journal(number, tmp_path):
-    """Such as from a table whose column of numbers has a gap."""
+@pytest.mark.parametrize('number', [1.0, np.float64(1), True])
+@pytest.mark.parametrize('step', ['tell', 'tell_failed'])
+def test_a_number_that_only_equals_an_integer_is_refused(step, number, tmp_path):
+    """Such as from a table whose column of numbers has a gap. A journal with it could not be read again."""
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+    before = snapshot(search)
+
+    with pytest.raises(ValueError, match='There is no pending experiment'):
+        getattr(search, step)(number, 3.0)
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), before)
+
+
+@pytest.mark.parametrize('number', [1, np.int64(1), np.uint8(1)])
+def test_a_number_may_be_an_integer_of_any_kind(number, tmp_path):
     search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
     search.ask(2)
 
-    with suppress(ValueError):
-        search.tell(number, 3.0)
+    search.tell(number, 3.0)
 
     assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), snapshot(search))
 
@@ -354,6 +366,25 @@ def test_failed_experiments_have_no_value(tmp_path):
     with open(tmp_path / 'journal.csv', newline='') as file:
         failed = [row for row in csv.DictReader(file) if row['status'] == 'failed']
     assert [(row['number'], row['value'], row['note']) for row in failed] == [(n, '', 'no oven') for n in '25']
+
+
+def test_random_points_differ_after_failures_and_beside_pending_ones(monkeypatch, capsys):
+    """Those of the article's start, and those where no Gaussian process can be fitted."""
+    published = create_optimizer(None, SQUARE, published=True)
+    for _ in range(3):
+        published.tell_failed(published.ask()[0].number)
+    assert len(np.unique(published.failed, axis=0)) == 3
+
+    def no_fit(*_):
+        raise np.linalg.LinAlgError('not positive definite')
+
+    search = told(6)
+    monkeypatch.setattr(GaussianProcess, 'updateModel', no_fit)
+    search.ask(3)
+    search.tell_failed(8)
+    search.ask(2)
+    assert len(np.unique(points(search.pending), axis=0)) == 4
+    assert capsys.readouterr().out.count('No Gaussian process can be fitted to these 6 evaluations') == 5
 
 
 def test_nothing_but_failures_fills_the_box():
@@ -582,3 +613,46 @@ def test_a_batch_looks_in_different_valleys():
     signs = np.sign(points(told(20, valleys).ask(8)))
 
     assert len(np.unique(signs, axis=0)) >= 3
+
+
+def test_threads_may_tell(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    experiments = search.ask(40)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda experiment: search.tell(experiment.number, quadratic(experiment.t)), experiments))
+
+    assert len(search.X) == len(search.Y) == 40 and search.pending == []
+    np.testing.assert_array_equal(search.Y, quadratic(search.X))
+    assert len(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv').X) == 40
+
+
+def test_an_evaluation_is_not_made_again_because_the_journal_could_not_be_written(tmp_path, monkeypatch):
+    calls = []
+
+    def objective(t):
+        calls.append(t)
+        return quadratic(t)
+
+    search = create_optimizer(objective, SQUARE, journal=tmp_path / 'journal.csv')
+    search.run_optimization(0)
+    append = search._journal.append
+    monkeypatch.setattr(search._journal, 'append', lambda event: append(event) if event.status == 'proposed' else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        search.run_optimization(1)
+    monkeypatch.undo()
+    search.run_optimization(2)
+
+    assert len(calls) == len(search.X) == 8 and search.pending == []
+    assert_same(search.X, np.vstack(calls))
+
+
+def test_a_closed_search_leaves_its_journal_to_others(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask()
+
+    search.close()
+
+    with FileLock(tmp_path / 'journal.csv.lock', timeout=0), pytest.raises(ValueError, match='is closed'):
+        search.tell(1, 0.5)
+    create_optimizer(None, SQUARE).close()
