@@ -30,6 +30,7 @@ from vae_opt_util import (
     create_decode_classify,
     create_grid,
     create_nll,
+    create_nll_with_gradient,
     create_optimizer,
     distinct_distance,
     encode,
@@ -471,20 +472,7 @@ def local_minima(space, num_starts=60):
     L-BFGS with the models' gradients, from the best and from random ones among encoded images of the target and points
     halfway between them and the origin.
     """
-    import tensorflow as tf
-
     label_probs, images = models()[space]['label_probs'], encodings(space)
-    d = images['t'].shape[1]
-
-    @tf.function(input_signature=[tf.TensorSpec((1, d), tf.float64), tf.TensorSpec((), tf.int32)])
-    def with_gradient(t, target):
-        with tf.GradientTape() as tape:
-            tape.watch(t)
-            probs = tf.cast(label_probs(tf.cast(t, tf.float32), training=False), tf.float64)
-            nll = (-tf.math.log(probs[0, target] + vae_opt_util.probability_floor) + tf.reduce_sum(t ** 2) / 2
-                   + d / 2 * np.log(2 * np.pi))
-        return nll, tape.gradient(nll, t)[0]
-
     lowest = []
     for target in range(10):
         rng = np.random.default_rng(target)
@@ -492,8 +480,8 @@ def local_minima(space, num_starts=60):
         starts = np.vstack((of_target, of_target / 2))
         order = np.argsort(nll_all_targets(label_probs, starts)[:, target])
         chosen = np.r_[order[:num_starts // 2], rng.choice(len(starts), num_starts - num_starts // 2, replace=False)]
-        found = [minimize(lambda t, target=target: [v.numpy() for v in with_gradient(t[np.newaxis], target)], start,
-                          jac=True, method='L-BFGS-B', bounds=box(space), options={'maxiter': 300}).fun
+        objective = create_nll_with_gradient(label_probs, target)
+        found = [minimize(objective, start, jac=True, method='L-BFGS-B', bounds=box(space)).fun
                  for start in starts[chosen]]
         lowest.append(min(found))
         print(f'... minimum for {target}: {lowest[-1]:.4f}, found by {np.mean(np.array(found) < lowest[-1] + 1e-3):.0%}'
