@@ -1963,6 +1963,8 @@ def plot_variations(assessed, target, title):
     share = left.subplots()
     share.plot(assessed['radii'], assessed['share'], 'o-', color=label_colors[0])
     share.set(xlabel='Radius in latent space', xscale='log', ylim=(0, 1.03))
+    share.set_xticks(assessed['radii'], [f'{radius:.2g}' for radius in assessed['radii']])
+    share.xaxis.set_minor_locator(NullLocator())
     share.set_ylabel(f'Share read as {target} by the judge (line)', color=label_colors[0])
     share.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
     if widest is not None:
