@@ -231,6 +231,11 @@ def _checked_images(x):
     return x
 
 
+def one_hot(y):
+    """Labels (n,) as a conditional model takes them: float32 (n, 10), 1 in the column of the label and 0 elsewhere."""
+    return np.eye(num_labels, dtype='float32')[_checked_labels(y, len(y))]
+
+
 def _checked_labels(y, n):
     y = np.asarray(y)
     if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
@@ -278,33 +283,45 @@ class Sampler(layers.Layer):
         return {**super().get_config(), 'seed': self.seed}
 
 
-def create_encoder(latent_dim):
-    """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim)."""
+def create_encoder(latent_dim, conditional=False):
+    """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim).
+
+    A conditional one takes a list of images and of their labels, one-hot (n, 10); see `create_decoder`.
+    """
     latent_dim = _checked_integer('latent_dim', latent_dim, at_least=1)
     image = layers.Input(shape=image_shape, name='image')
+    inputs = [image, layers.Input(shape=(num_labels,), name='label')] if conditional else image
 
     x = layers.Conv2D(32, 3, padding='same', activation='relu', name='conv_1')(image)
     x = layers.Conv2D(64, 3, strides=2, padding='same', activation='relu', name='conv_2')(x)
     x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_3')(x)
     x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_4')(x)
     x = layers.Flatten(name='flatten')(x)
+    if conditional:
+        x = layers.Concatenate(name='with_label')([x, inputs[1]])
     x = layers.Dense(32, activation='relu', name='dense')(x)
     t_mean = layers.Dense(latent_dim, name='t_mean')(x)
     t_log_var = layers.Dense(latent_dim, name='t_log_var')(x)
 
-    return keras.Model(image, [t_mean, t_log_var], name='encoder')
+    return keras.Model(inputs, [t_mean, t_log_var], name='encoder')
 
 
-def create_decoder(latent_dim):
-    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1)."""
+def create_decoder(latent_dim, conditional=False):
+    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1).
+
+    A conditional one takes a list of latent vectors and of labels, one-hot (n, 10), so that what the label says need
+    not be in the latent vector (arXiv 1606.05908).
+    """
     t = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t')
+    inputs = [t, layers.Input(shape=(num_labels,), name='label')] if conditional else t
 
-    x = layers.Dense(14 * 14 * 64, activation='relu', name='dense')(t)
+    x = layers.Concatenate(name='with_label')(inputs) if conditional else t
+    x = layers.Dense(14 * 14 * 64, activation='relu', name='dense')(x)
     x = layers.Reshape((14, 14, 64), name='reshape')(x)
     x = layers.Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
     x = layers.Conv2D(1, 3, padding='same', activation='sigmoid', name='pixels')(x)
 
-    return keras.Model(t, x, name='decoder')
+    return keras.Model(inputs, x, name='decoder')
 
 
 def create_sampler(seed=None):
@@ -378,14 +395,18 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
 
     The model maps images (n, 28, 28, 1) to decoded samples of their posterior, and with a predictor to the list of
     these and of what the predictor reads from `t_mean`, never from a sample. It adds the KL divergence to its loss by
-    itself; `train` adds the other parts. `get_layer` gives back 'encoder', 'decoder' and 'predictor'.
+    itself; `train` adds the other parts. `get_layer` gives back 'encoder', 'decoder' and 'predictor'. Of conditional
+    encoders and decoders it makes a conditional VAE, a function of a list of images and of their labels, one-hot.
     """
     image = layers.Input(shape=image_shape, name='image')
-    t_mean, t_log_var = KLDivergence(name='kl_divergence')(encoder(image))
-    t_decoded = decoder(sampler([t_mean, t_log_var]))
+    label = [layers.Input(shape=(num_labels,), name='label')] if len(encoder.inputs) == 2 else []
+    inputs = [image, *label] if label else image
+    t_mean, t_log_var = KLDivergence(name='kl_divergence')(encoder(inputs))
+    t = sampler([t_mean, t_log_var])
+    t_decoded = decoder([t, *label] if label else t)
     if predictor is None:
-        return keras.Model(image, t_decoded, name='vae')
-    return keras.Model(image, [t_decoded, predictor(t_mean)], name='vae_predictor')
+        return keras.Model(inputs, t_decoded, name='vae')
+    return keras.Model(inputs, [t_decoded, predictor(t_mean)], name='vae_predictor')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -438,9 +459,14 @@ RECIPES = {
     'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-predictor-linear': Recipe(epochs=15),
     'vae-predictor-softmax-10d': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100, latent_dim=10),
+    'vae-conditional': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'classifier': Recipe(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
     'judge': Recipe(epochs=12, learning_rate_decay=0.7),
 }
+
+
+# All that `save_pretrained` writes and `load_pretrained` reads. The last are trained by `train_latent_constraints`.
+PRETRAINED = (*RECIPES, 'latent-constraints')
 
 
 def create_model(name, latent_dim=None, seed=0):
@@ -452,7 +478,7 @@ def create_model(name, latent_dim=None, seed=0):
     Raises:
         ValueError: there is no model of that name, or a number is not one that it can be made with.
     """
-    _checked_model_name(name)
+    _checked_model_name(name, RECIPES)
     seed = _checked_integer('seed', seed, at_least=0)
     keras.utils.set_random_seed(seed + 1000 if name == 'judge' else seed)
     if name == 'classifier':
@@ -460,12 +486,14 @@ def create_model(name, latent_dim=None, seed=0):
     if name == 'judge':
         return create_judge()
     latent_dim = RECIPES[name].latent_dim if latent_dim is None else latent_dim
+    conditional = name == 'vae-conditional'
     predictor = {'vae-predictor-off': None,
+                 'vae-conditional': None,
                  'vae-predictor-softmax': create_predictor,
                  'vae-predictor-softmax-10d': create_predictor,
                  'vae-predictor-linear': create_predictor_linear}[name]
-    return create_joint_model(create_encoder(latent_dim), create_decoder(latent_dim), create_sampler(seed),
-                              predictor and predictor(latent_dim))
+    return create_joint_model(create_encoder(latent_dim, conditional), create_decoder(latent_dim, conditional),
+                              create_sampler(seed), predictor and predictor(latent_dim))
 
 
 def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, checkpoint_dir=None):
@@ -505,6 +533,9 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
     batch_size = _checked_integer('batch_size', batch_size, at_least=1)
     is_vae = name.startswith('vae')
 
+    def inputs(x, y):
+        return [x, one_hot(y)] if len(model.inputs) == 2 else x
+
     def targets(x, y):
         if not is_vae:
             return y
@@ -527,7 +558,7 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
         seen, sums = 0, {}
         for start in range(0, len(order), size):
             batch = order[start:start + size]
-            logs = on_batch(x[batch], targets(x[batch], y[batch]), return_dict=True)
+            logs = on_batch(inputs(x[batch], y[batch]), targets(x[batch], y[batch]), return_dict=True)
             seen += len(batch)
             for key, value in _loss_parts(logs, is_vae).items():
                 sums[key] = sums.get(key, 0.0) + len(batch) * value
@@ -673,9 +704,11 @@ def evaluate(model, x, y, seed=0):
     """
     x, y = _checked_images(x), _checked_labels(y, len(x))
     encoder, decoder = model.get_layer('encoder'), model.get_layer('decoder')
-    t_mean, t_log_var = predict(encoder, x, 'encode')
+    label = [one_hot(y)] if len(model.inputs) == 2 else []
+    t_mean, t_log_var = predict(encoder, [x, *label] if label else x, 'encode')
     epsilon = np.random.default_rng(seed).standard_normal(t_mean.shape, dtype='float32')
-    x_decoded = predict(decoder, t_mean + np.exp(0.5 * t_log_var) * epsilon, 'decode')
+    t = t_mean + np.exp(0.5 * t_log_var) * epsilon
+    x_decoded = predict(decoder, [t, *label] if label else t, 'decode')
 
     reconstruction = float(np.mean(ops.convert_to_numpy(reconstruction_loss(x, x_decoded))))
     kl = float(np.mean(ops.convert_to_numpy(kl_divergence(t_mean, t_log_var))))
@@ -705,16 +738,17 @@ def save_pretrained(model, name, description, folder=models_dir):
 
     Args:
         model: uncompiled, so that no optimizer state is saved.
-        name: a key of `RECIPES`.
+        name: one of `PRETRAINED`.
         description: a dict that can be written as JSON: how, on what and with what result the model was made.
     """
     folder = Path(folder)
-    path = folder / f'{_checked_model_name(name)}.keras'
+    path = folder / f'{_checked_model_name(name, PRETRAINED)}.keras'
     model.save(path)
     manifest_path = folder / 'manifest.json'
     manifest = load_manifest(folder) if manifest_path.exists() else {}
     manifest[name] = {'file': path.name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), **description}
-    _write_text(manifest_path, json.dumps({key: manifest[key] for key in RECIPES if key in manifest}, indent=1) + '\n')
+    manifest = {key: manifest[key] for key in PRETRAINED if key in manifest}
+    _write_text(manifest_path, json.dumps(manifest, indent=1) + '\n')
 
 
 def load_manifest(folder=models_dir):
@@ -735,7 +769,7 @@ def load_pretrained(name, folder=models_dir):
     """Loads a pretrained model, checked against the sha256 in manifest.json, without executing code from its file.
 
     Args:
-        name: a key of `RECIPES`.
+        name: one of `PRETRAINED`.
         folder: where the models and their manifest lie.
 
     Returns:
@@ -745,7 +779,7 @@ def load_pretrained(name, folder=models_dir):
         ValueError: there is no model of that name, or its file is damaged.
         FileNotFoundError: the model's file or the manifest is not there.
     """
-    recorded = load_manifest(folder).get(_checked_model_name(name))
+    recorded = load_manifest(folder).get(_checked_model_name(name, PRETRAINED))
     path = Path(folder) / f'{name}.keras'
     if recorded is None or not path.exists():
         raise FileNotFoundError(f'The pretrained model {name!r} is not in {folder}. Restore it with `git checkout`, '
@@ -756,9 +790,9 @@ def load_pretrained(name, folder=models_dir):
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def _checked_model_name(name):
-    if name not in RECIPES:
-        raise ValueError(f'There is no model named {name!r}. The models are {", ".join(map(repr, RECIPES))}.')
+def _checked_model_name(name, names):
+    if name not in names:
+        raise ValueError(f'There is no model named {name!r}. The models are {", ".join(map(repr, names))}.')
     return name
 
 
@@ -781,8 +815,8 @@ def predict(model, x, description, batch_size=500):
     """Calls a Keras model on all of `x`, a batch at a time; shows a bar where that takes more than a second.
 
     Args:
-        model: a Keras model with one input.
-        x: array (n, …) of its inputs.
+        model: a Keras model.
+        x: array (n, …) of its inputs, or a list of arrays where the model has several.
         description: what the bar says.
 
     Returns:
@@ -791,14 +825,16 @@ def predict(model, x, description, batch_size=500):
     Raises:
         ValueError: `x` has no rows.
     """
-    if len(x) == 0:
-        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(x)}.')
+    inputs = x if isinstance(x, list) else [x]
+    if len(inputs[0]) == 0:
+        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(inputs[0])}.')
     batches = []
-    with tqdm(total=len(x), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
-        for start in range(0, len(x), batch_size):
+    with tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
+        for start in range(0, len(inputs[0]), batch_size):
+            batch = [of_input[start:start + batch_size] for of_input in inputs]
             # Keras's `predict` would set up a data pipeline at each call, at dozens of times the cost for one point.
-            batches.append(model.predict_on_batch(x[start:start + batch_size]))
-            bar.update(len(x[start:start + batch_size]))
+            batches.append(model.predict_on_batch(batch if isinstance(x, list) else batch[0]))
+            bar.update(len(batch[0]))
     if isinstance(batches[0], list):
         return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
     return np.concatenate(batches)
@@ -986,42 +1022,51 @@ def create_nll_with_gradient(label_probs, target):
     _check_target(target)
 
     def of_label(t):
-        return -ops.log(label_probs(t, training=False)[0, target] + probability_floor)
+        return -ops.log(label_probs(t, training=False)[:, target] + probability_floor)
 
-    with_gradient = _with_gradient(of_label, label_probs.input.shape[1])
+    with_gradient = _with_gradient(of_label)
 
     def nll_with_gradient(t):
         t = _checked_points(np.asarray(t)[np.newaxis], label_probs.input.shape[1])
-        value, gradient = with_gradient(t.astype('float32'))
-        return float(value) + nll_prior(t)[0, 0], np.asarray(gradient[0], dtype='float64') + t[0]
+        (value,), (gradient,) = with_gradient(t.astype('float32'))
+        return float(value) + nll_prior(t)[0, 0], gradient.astype('float64') + t[0]
 
     return nll_with_gradient
 
 
-def _with_gradient(function, d):
-    """Compiles a function of a float32 tensor (1, d) to one of arrays that returns its value and gradient (1, d)."""
+def _with_gradient(function):
+    """Compiles a function of float32 tensors, the first (n, d), whose n values each depend on one row of that.
+
+    Returns:
+        A function of arrays that returns the values, (n,), and their gradients by the first tensor, (n, d).
+    """
     if keras.backend.backend() == 'tensorflow':
         import tensorflow as tf
 
-        @tf.function(input_signature=[tf.TensorSpec((1, d), tf.float32)])
-        def compiled(t):
+        @tf.function
+        def compiled(t, *others):
             with tf.GradientTape() as tape:
                 tape.watch(t)
-                value = function(t)
-            return value, tape.gradient(value, t)
+                values = function(t, *others)
+            return values, tape.gradient(values, t)
 
-        return lambda t: [tensor.numpy() for tensor in compiled(t)]
+        return lambda *arrays: [tensor.numpy() for tensor in compiled(*map(tf.convert_to_tensor, arrays))]
     if keras.backend.backend() == 'jax':
         import jax
 
-        return jax.jit(jax.value_and_grad(function))
+        @jax.jit
+        def compiled(t, *others):
+            values, pullback = jax.vjp(lambda t: function(t, *others), t)
+            return values, *pullback(jax.numpy.ones_like(values))
+
+        return lambda *arrays: [np.asarray(array) for array in compiled(*arrays)]
     import torch
 
-    def differentiated(t):
-        t = torch.tensor(t, requires_grad=True)
-        value = function(t)
-        gradient, = torch.autograd.grad(value, t)
-        return value.detach().cpu().numpy(), gradient.cpu().numpy()
+    def differentiated(t, *others):
+        t, *others = torch.tensor(t, requires_grad=True), *map(torch.tensor, others)
+        values = function(t, *others)
+        gradient, = torch.autograd.grad(values.sum(), t)
+        return values.detach().cpu().numpy(), gradient.cpu().numpy()
 
     return differentiated
 
@@ -1600,7 +1645,7 @@ class GradientSearch(NamedTuple):
     domain: np.ndarray
 
 
-def search_with_gradients(objective, domain, seed=0, num_starts=10):
+def search_with_gradients(objective, domain, seed=0, num_starts=16):
     """Looks for the minimum of a function with gradient in a box: L-BFGS-B from several points that fill it (Sobol).
 
     Args:
@@ -1620,8 +1665,9 @@ def search_with_gradients(objective, domain, seed=0, num_starts=10):
     num_starts = _checked_integer('num_starts', num_starts, at_least=1)
     sobol = qmc.Sobol(len(domain), rng=_checked_integer('seed', seed, at_least=0))
     starts = qmc.scale(sobol.random_base2((num_starts - 1).bit_length())[:num_starts], *domain.T)
-    found = sorted((minimize(objective, start, jac=True, method='L-BFGS-B', bounds=domain) for start in starts),
-                   key=lambda local: local.fun)
+    # The default tolerance of 2e-9 is below what float32 can tell apart, and costs more than twice the evaluations.
+    found = sorted((minimize(objective, start, jac=True, method='L-BFGS-B', bounds=domain, options={'ftol': 1e-6})
+                    for start in starts), key=lambda local: local.fun)
     return GradientSearch(np.array([local.x for local in found]), np.array([[local.fun] for local in found]),
                           sum(local.nfev for local in found), domain)
 

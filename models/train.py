@@ -6,12 +6,14 @@ It goes on where an interrupted run stopped. `python models/train.py classifier 
 import argparse
 import time
 
+from alternatives import evaluate_latent_constraints, train_latent_constraints
 from vae_opt_util import (
-    RECIPES,
+    PRETRAINED,
     checkpoints_dir,
     evaluate,
     evaluate_classifier,
     load_data,
+    load_pretrained,
     save_pretrained,
     train,
     versions,
@@ -20,21 +22,27 @@ from vae_opt_util import (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', default=list(RECIPES), help='models to train (default: all)')
+    parser.add_argument('names', nargs='*', default=list(PRETRAINED), help='models to train (default: all)')
     parser.add_argument('--seed', type=int, default=0)
     arguments = parser.parse_args()
 
     data = load_data('mnist')
     for name in arguments.names:
-        model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir / data.name / name)
-        measure = evaluate if name.startswith('vae') else evaluate_classifier
-        metrics = {key: round(value, 4) for key, value in measure(model, data.x_test, data.y_test).items()}
+        if name == 'latent-constraints':
+            vae = load_pretrained('vae-predictor-off')
+            model, history = train_latent_constraints(vae, data, seed=arguments.seed)
+            metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
+        else:
+            model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir / data.name / name)
+            measure = evaluate if name.startswith('vae') else evaluate_classifier
+            metrics = measure(model, data.x_test, data.y_test)
+        metrics = {key: round(value, 4) for key, value in metrics.items()}
         save_pretrained(model, name, {
             'trained': time.strftime('%Y-%m-%d'),
             'data': f'{data.name}, {len(data.x_train):,} training images',
             'seed': arguments.seed,
             'epochs': len(history),
-            'batch_size': 64,
+            'batch_size': 500 if name == 'latent-constraints' else 64,
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
             'versions': versions('keras', 'tensorflow', 'numpy'),
             'test_metrics': metrics,

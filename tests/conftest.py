@@ -31,7 +31,7 @@ def few_digits(digits):
 @pytest.fixture(scope='session')
 def pretrained():
     """The pretrained models, each loaded once."""
-    return {name: vae_opt_util.load_pretrained(name) for name in vae_opt_util.RECIPES}
+    return {name: vae_opt_util.load_pretrained(name) for name in vae_opt_util.PRETRAINED}
 
 
 @pytest.fixture

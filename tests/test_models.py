@@ -19,6 +19,7 @@ from vae_opt_util import (
     create_predictor,
     create_predictor_linear,
     create_sampler,
+    one_hot,
     train,
 )
 
@@ -41,6 +42,9 @@ def test_architectures_are_the_articles(latent_dim):
     assert decoder.count_params() == dense(latent_dim, 12544) + conv(64, 32) + conv(32, 1)
     assert predictor.count_params() == dense(latent_dim, 128) + dense(128, 128) + dense(128, 10)
     assert linear.count_params() == dense(latent_dim, 128) + dense(128, 128) + dense(128, 1)
+    conditional = create_encoder(latent_dim, conditional=True), create_decoder(latent_dim, conditional=True)
+    assert conditional[0].count_params() == encoder.count_params() + 10 * 32
+    assert conditional[1].count_params() == decoder.count_params() + 10 * 12544
     assert [output.shape for output in encoder.outputs] == [(None, latent_dim)] * 2
     assert decoder.output.shape == (None, 28, 28, 1)
     assert predictor.output.shape == (None, 10) and linear.output.shape == (None, 1)
@@ -142,7 +146,8 @@ def test_saved_model_loads_in_a_fresh_process(name, tmp_path, rng):
     x = rng.random((2, 28, 28, 1), dtype='float32')
     model = create_model(name)
     part = model.get_layer('encoder') if name.startswith('vae') else model
-    np.savez(tmp_path / 'expected.npz', x=x, y=np.concatenate(part.predict_on_batch(x)))
+    inputs = [x, one_hot(np.array([3, 7]))] if len(part.inputs) == 2 else x
+    np.savez(tmp_path / 'expected.npz', x=x, y=np.concatenate(part.predict_on_batch(inputs)))
     vae_opt_util.save_pretrained(model, name, {}, folder=tmp_path)
 
     subprocess.run([sys.executable, '-c', f"""
@@ -150,7 +155,9 @@ import numpy as np, vae_opt_util
 model = vae_opt_util.load_pretrained({name!r}, {str(tmp_path)!r})
 part = model.get_layer('encoder') if {name.startswith('vae')} else model
 expected = np.load({str(tmp_path / 'expected.npz')!r})
-np.testing.assert_allclose(np.concatenate(part.predict_on_batch(expected['x'])), expected['y'], rtol=1e-4, atol=1e-5)
+x = expected['x']
+inputs = [x, vae_opt_util.one_hot(np.array([3, 7]))] if len(part.inputs) == 2 else x
+np.testing.assert_allclose(np.concatenate(part.predict_on_batch(inputs)), expected['y'], rtol=1e-4, atol=1e-5)
 """], check=True, cwd=tmp_path)
     config = zipfile.ZipFile(tmp_path / f'{name}.keras').read('config.json').decode()
     assert 'Lambda' not in config and 'optimizer' not in config

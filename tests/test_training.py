@@ -21,6 +21,7 @@ PARTS = {'vae-predictor-off': {'reconstruction', 'kl'},
          'vae-predictor-softmax': {'reconstruction', 'kl', 'predictor', 'accuracy'},
          'vae-predictor-linear': {'reconstruction', 'kl', 'predictor'},
          'vae-predictor-softmax-10d': {'reconstruction', 'kl', 'predictor', 'accuracy'},
+         'vae-conditional': {'reconstruction', 'kl'},
          'classifier': {'loss', 'accuracy'},
          'judge': {'loss', 'accuracy'}}
 
@@ -68,7 +69,7 @@ def test_loss_weighs_the_predictor_twentyfold(few_digits):
     np.testing.assert_allclose(logs['loss'], logs['decoder_loss'] + kl + 20 * logs['predictor_loss'], rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', ['vae-predictor-softmax', 'judge'])
+@pytest.mark.parametrize('name', ['vae-predictor-softmax', 'vae-conditional', 'judge'])
 def test_resumed_training_is_the_uninterrupted_one(name, few_digits, tmp_path, monkeypatch):
     uninterrupted, history = train(name, few_digits, epochs=3, seed=5)
     calls = []
