@@ -508,14 +508,14 @@ def plot_trade_off(correct, distance, title):
         distance: a dict from the same names to mean pixel distances, (r,); a method with NaN is drawn at 0.
         title: of the figure.
     """
-    figure, axis = plt.subplots(figsize=(9.5, 4.8), layout='constrained')
+    figure, axis = plt.subplots(figsize=(11, 4.8), layout='constrained')
     for (name, shares), color, marker in zip(correct.items(), label_colors, 'os^Dv*PX<>', strict=False):
         x, y = np.nan_to_num(distance[name]), np.asarray(shares)
         spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
         axis.errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker, markersize=9,
                       color=color, capsize=3, label=name)
-    axis.set(xlabel='Mean distance of two images of a digit (pixels)', ylabel='Share read as wanted by the judge')
+    axis.set(title=title, xlabel='Mean distance of two images of a digit (pixels)',
+             ylabel='Share read as wanted by the judge')
     axis.yaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
-    figure.legend(loc='outside right upper')
-    figure.suptitle(title)
+    figure.legend(loc='outside right center')
     return figure

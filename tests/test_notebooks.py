@@ -92,7 +92,9 @@ def test_main_notebook_runs(use_pretrained, folder, tmp_path, capfd):
 
 
 # Smaller budgets, and how many figures there are.
-OTHERS = {'external_results': ({'num_results': 12, 'max_iter': 2}, 4), 'higher_dimensions': ({'max_iter': 1}, 5)}
+OTHERS = {'alternatives': ({'max_iter': 6, 'num_images': 10, 'num_runs': 2}, 3),
+          'external_results': ({'num_results': 12, 'max_iter': 2}, 4),
+          'higher_dimensions': ({'max_iter': 1}, 5)}
 
 
 def test_every_notebook_is_run_by_a_test():

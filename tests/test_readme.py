@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,29 @@ def test_first_experiment(tmp_path):
     assert float(minimum) == pytest.approx((float(x) - 1) ** 2 + (float(y) - 2) ** 2, abs=1e-3)
     assert journal.count(b'done') == 20
     assert run() == (said, journal)
+
+
+def table_rows(markdown, first_header):
+    """The cells of a Markdown table, a dict a row, from the name of a column to the cell."""
+    lines = markdown[markdown.index(f'| {first_header} |'):].split('\n\n')[0].splitlines()
+    header, _, *rows = ([cell.strip() for cell in line.strip().strip('|').split('|')] for line in lines)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_table_of_alternatives_is_the_notebooks():
+    notebook = nbformat.read(ROOT / 'notebooks' / 'alternatives.ipynb', as_version=4)
+    markdown = [output.data['text/markdown'] for cell in notebook.cells if cell.cell_type == 'code'
+                for output in cell.outputs if 'text/markdown' in output.get('data', {})]
+    section = (ROOT / 'README.md').read_text(encoding='utf-8').split('\n## Alternatives\n')[1].split('\n## ')[0]
+
+    measured, quoted = table_rows(markdown[0], 'method'), table_rows(section, 'method')
+
+    assert [row['method'] for row in quoted] == [row['method'] for row in measured] and len(quoted) == 8
+    assert len(quoted[0]) >= 7
+    for of_readme, of_notebook in zip(quoted, measured, strict=True):
+        assert of_readme == {column: of_notebook[column] for column in of_readme}
+    correct = {row['method']: float(row['read as wanted, %'].split()[0]) for row in measured}
+    assert min(share for method, share in correct.items() if method.startswith(('conditional', 'latent'))) >= 97
 
 
 @pytest.mark.parametrize('page', ['README.md', 'models/README.md'])
