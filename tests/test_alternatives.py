@@ -1,3 +1,6 @@
+import itertools
+from types import SimpleNamespace
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,7 +30,7 @@ from alternatives import (
     sample_prior,
     train_latent_constraints,
 )
-from vae_opt_util import create_judge, evaluate, mean_pixel_distance, one_hot, predict, train
+from vae_opt_util import create_judge, create_model, evaluate, mean_pixel_distance, one_hot, predict, train
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Conditional VAE
@@ -150,23 +153,30 @@ def test_constraint_loss_of_the_impossible_is_finite():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loss), 2 * 7 * np.log(10), rtol=1e-5)
 
 
-def test_training_by_hand(pretrained, few_digits):
+def test_training_by_hand(pretrained, few_digits, monkeypatch):
     """The losses that training reports of its last epoch, from the trained networks' outputs."""
     vae = pretrained['vae-predictor-off']
     before = [weights.copy() for weights in vae.get_weights()]
 
-    constraints, history = train_latent_constraints(vae, few_digits, epochs=3, batch_size=64)
+    monkeypatch.setattr(alternatives, 'time', SimpleNamespace(perf_counter=itertools.count().__next__))
+    constraints, history = train_latent_constraints(vae, few_digits, epochs=12, batch_size=32)
 
     for weights, same in zip(vae.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weights, same)
     parts = {'realism', 'attribute', 'accuracy', 'actor'}
-    assert [set(epoch) for epoch in history] == [parts | {f'val_{part}' for part in parts} | {'seconds'}] * 3
-    for part in ('attribute', 'actor'):
+    assert [set(epoch) for epoch in history] == [parts | {f'val_{part}' for part in parts} | {'seconds'}] * 12
+    assert all(epoch['seconds'] == 3 for epoch in history)  # One for each of the three networks.
+    for part in ('realism', 'attribute', 'actor'):
         assert history[-1][part] < history[0][part]
     t_mean, _ = vae.get_layer('encoder').predict_on_batch(few_digits.x_test)
     probs = constraints.get_layer('attribute_critic').predict_on_batch(t_mean)
     attribute = -np.log(probs[np.arange(64), few_digits.y_test]).mean()
     assert history[-1]['val_attribute'] == pytest.approx(attribute, rel=0.1)
+
+    of_images, of_prior = (constraints.get_layer('realism_critic').predict_on_batch(t)
+                           for t in (t_mean, sample_prior(5000, 2).astype('float32')))
+    realism = (-np.log(of_images).mean() - np.log(1 - of_prior).mean()) / 2
+    assert history[-1]['val_realism'] == pytest.approx(realism, rel=0.15) and realism < 0.6
 
     t, label = sample_prior(5000, 2).astype('float32'), one_hot(np.random.default_rng(0).integers(10, size=5000))
     moved, realism, label_probs = constraints.predict_on_batch([t, label])
@@ -256,19 +266,30 @@ def test_points_that_cannot_be_constrained(pretrained):
         constrain_with_gradients(constraints, np.zeros((3, 2)), 1, num=5)
 
 
-def test_evaluation_of_the_constraints(pretrained, few_digits):
-    vae = pretrained['vae-predictor-off']
+def test_evaluation_of_the_constraints(few_digits):
+    """With a VAE that encodes every image at (5, 0), an actor that moves nothing, and critics that know x > 2.5."""
+    def zero_but(network, **biases_and_kernels):
+        network.set_weights([np.zeros_like(weights) for weights in network.get_weights()])
+        for name, (kernel, bias) in biases_and_kernels.items():
+            layer = network.get_layer(name)
+            weights = [np.zeros_like(part) for part in layer.get_weights()]
+            weights[0][0, kernel[0]], weights[1][bias[0]] = kernel[1], bias[1]
+            layer.set_weights(weights)
+
+    vae = create_model('vae-predictor-off')
+    zero_but(vae.get_layer('encoder'), t_mean=((0, 0), (0, 5)), t_log_var=((0, 0), (0, -9)))
     constraints = create_latent_constraints(create_realism_critic(2), create_attribute_critic(2), create_actor(2))
-    critic = constraints.get_layer('attribute_critic')
-    # Reads 7 everywhere, and takes everything for an image.
-    critic.set_weights([np.zeros_like(w) for w in critic.get_weights()[:-1]] + [one_hot(np.array([7]))[0]])
-    realism = constraints.get_layer('realism_critic')
-    realism.set_weights([np.zeros_like(w) for w in realism.get_weights()[:-1]] + [np.array([5.0])])
+    beyond = {'dense_1': ((0, 1), (0, -2.5)), 'dense_2': ((0, 1), (0, 0))}
+    zero_but(constraints.get_layer('realism_critic'), **beyond, realism=((0, 9), (0, -1)))
+    zero_but(constraints.get_layer('attribute_critic'), **beyond, label_probs=((7, 9), (7, -1)))
+    zero_but(constraints.get_layer('actor'))
 
-    metrics = evaluate_latent_constraints(constraints, vae, few_digits.x_test, few_digits.y_test)
+    metrics = evaluate_latent_constraints(constraints, vae, few_digits.x_test, few_digits.y_test, seed=3)
 
-    assert metrics['accuracy'] == np.mean(few_digits.y_test == 7) and metrics['realism'] == 0.5
-    assert 0 < metrics['moved'] < 0.3
+    rng = np.random.default_rng(3)
+    rng.standard_normal((2 * 64, 2), dtype='float32')
+    assert metrics == {'accuracy': np.mean(few_digits.y_test == 7), 'realism': 1.0,
+                       'moved': np.mean(rng.integers(10, size=64) == 0)}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
