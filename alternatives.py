@@ -180,9 +180,7 @@ def train_latent_constraints(vae, data, epochs=10, batch_size=500, seed=0):
     model = create_latent_constraints(realism_critic, attribute_critic, actor)
 
     def samples(x, y):
-        t_mean, t_log_var = predict(vae.get_layer('encoder'), _checked_images(x), 'encode')
-        t = t_mean + np.exp(0.5 * t_log_var) * rng.standard_normal(t_mean.shape, dtype='float32')
-        of_prior = rng.standard_normal(t.shape, dtype='float32')
+        t, of_prior = _sample_posterior_and_prior(vae, x, rng)
         origin = np.repeat([[1.0], [0.0]], len(t), axis=0).astype('float32')
         wanted = one_hot(rng.integers(num_labels, size=len(t)))
         return ((np.concatenate((t, of_prior)), origin), (t, _checked_labels(y, len(x))),
@@ -213,6 +211,12 @@ def train_latent_constraints(vae, data, epochs=10, batch_size=500, seed=0):
                 bar.set_postfix({name: f'{values[f"val_{name}"]:.4g}'}, refresh=False)
     realism_critic.trainable = attribute_critic.trainable = True
     return model, history
+
+
+def _sample_posterior_and_prior(vae, x, rng):
+    t_mean, t_log_var = predict(vae.get_layer('encoder'), _checked_images(x), 'encode')
+    t = t_mean + np.exp(0.5 * t_log_var) * rng.standard_normal(t_mean.shape, dtype='float32')
+    return t, rng.standard_normal(t.shape, dtype='float32')
 
 
 def constrain(constraints, t, target):
@@ -290,11 +294,9 @@ def evaluate_latent_constraints(constraints, vae, x, y, seed=0):
         of samples of whose origin, image or prior, the realism critic is right; 'moved', the share of samples of the
         prior, each with a random label, of which the attribute critic reads that label once the actor has moved them.
     """
-    x, y = _checked_images(x), _checked_labels(y, len(x))
-    t_mean, t_log_var = predict(vae.get_layer('encoder'), x, 'encode')
+    y = _checked_labels(y, len(x))
     rng = np.random.default_rng(seed)
-    t = t_mean + np.exp(0.5 * t_log_var) * rng.standard_normal(t_mean.shape, dtype='float32')
-    of_prior = rng.standard_normal(t.shape, dtype='float32')
+    t, of_prior = _sample_posterior_and_prior(vae, x, rng)
     wanted = rng.integers(num_labels, size=len(t))
     critics = [constraints.get_layer(name) for name in ('attribute_critic', 'realism_critic')]
     labels, of_images = (predict(critic, t, 'criticise') for critic in critics)

@@ -28,12 +28,14 @@ def main():
 
     data = load_data('mnist')
     for name in arguments.names:
+        batch_size = 500 if name == 'latent-constraints' else 64
         if name == 'latent-constraints':
             vae = load_pretrained('vae-predictor-off')
-            model, history = train_latent_constraints(vae, data, seed=arguments.seed)
+            model, history = train_latent_constraints(vae, data, batch_size=batch_size, seed=arguments.seed)
             metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
         else:
-            model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir / data.name / name)
+            model, history = train(name, data, batch_size=batch_size, seed=arguments.seed,
+                                   checkpoint_dir=checkpoints_dir / data.name / name)
             measure = evaluate if name.startswith('vae') else evaluate_classifier
             metrics = measure(model, data.x_test, data.y_test)
         metrics = {key: round(value, 4) for key, value in metrics.items()}
@@ -42,7 +44,7 @@ def main():
             'data': f'{data.name}, {len(data.x_train):,} training images',
             'seed': arguments.seed,
             'epochs': len(history),
-            'batch_size': 500 if name == 'latent-constraints' else 64,
+            'batch_size': batch_size,
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
             'versions': versions('keras', 'tensorflow', 'numpy'),
             'test_metrics': metrics,

@@ -735,31 +735,20 @@ def test_a_line_that_cannot_be_taken_back_is_not_there_twice(path, monkeypatch):
     assert reopened.Y in (0.25, 0.5) and [number for number, _ in reopened.pending] == [1]
 
 
-def test_a_torn_line_is_kept_where_there_is_no_space_to_move_it(path, monkeypatch):
-    content = journal_of(path, EVENTS) + b'3,known,0.5'
-    path.write_bytes(content)
+@pytest.mark.parametrize('unfinished', [lambda whole: whole + b'3,known,0.5', lambda whole: whole[:-1]],
+                         ids=['torn line', 'line without its end'])
+def test_an_unfinished_last_line_is_kept_where_there_is_no_space_to_mend_it(path, monkeypatch, unfinished):
+    whole = journal_of(path, EVENTS)
+    path.write_bytes(unfinished(whole))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', no_space)
         with pytest.raises(OSError, match='cannot be written: No space left'):
             Journal(path, SQUARE)
-    assert path.read_bytes() == content
+    assert path.read_bytes() == unfinished(whole)
 
     assert plain(Journal(path, SQUARE).events) == plain(EVENTS)
-    assert path.read_bytes() + b'3,known,0.5' == content
-
-
-def test_a_last_line_that_lacks_its_end_is_kept_where_there_is_no_space_for_that(path, monkeypatch):
-    content = journal_of(path, EVENTS)[:-1]
-    path.write_bytes(content)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, 'fsync', no_space)
-        with pytest.raises(OSError, match='cannot be written: No space left'):
-            Journal(path, SQUARE)
-    assert path.read_bytes() == content
-
-    assert plain(Journal(path, SQUARE).events) == plain(EVENTS)
+    assert path.read_bytes() == whole
 
 
 def test_a_line_is_whole_where_the_system_writes_a_part_at_a_time(path, monkeypatch):
