@@ -250,6 +250,21 @@ def _checked_labels(y, n):
 # Models
 # ---------------------------------------------------------------------------------------------------------------------
 
+# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them.
+
+
+@keras.saving.register_keras_serializable(package='vae_opt_util')
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """Keras's layer with a bias gradient that is right in bfloat16.
+
+    TensorFlow's gradient of `bias_add`, which `ops.add(x, bias)` becomes, adds up in bfloat16 on CPUs: of 50,000
+    summands of 0.01 it makes 32. With the arguments swapped it is a sum like any other, in float32. `Conv2D` has a
+    gradient of its own, which is right.
+    """
+
+    def call(self, inputs):
+        return self.activation(ops.add(self.bias, ops.conv_transpose(inputs, self.kernel, self.strides, self.padding)))
+
 
 @keras.saving.register_keras_serializable(package='vae_opt_util')
 class KLDivergence(layers.Layer):
@@ -300,8 +315,8 @@ def create_encoder(latent_dim, conditional=False):
     if conditional:
         x = layers.Concatenate(name='with_label')([x, inputs[1]])
     x = layers.Dense(32, activation='relu', name='dense')(x)
-    t_mean = layers.Dense(latent_dim, name='t_mean')(x)
-    t_log_var = layers.Dense(latent_dim, name='t_log_var')(x)
+    t_mean = layers.Dense(latent_dim, dtype='float32', name='t_mean')(x)
+    t_log_var = layers.Dense(latent_dim, dtype='float32', name='t_log_var')(x)
 
     return keras.Model(inputs, [t_mean, t_log_var], name='encoder')
 
@@ -318,15 +333,16 @@ def create_decoder(latent_dim, conditional=False):
     x = layers.Concatenate(name='with_label')(inputs) if conditional else t
     x = layers.Dense(14 * 14 * 64, activation='relu', name='dense')(x)
     x = layers.Reshape((14, 14, 64), name='reshape')(x)
-    x = layers.Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
-    x = layers.Conv2D(1, 3, padding='same', activation='sigmoid', name='pixels')(x)
+    x = Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
+    x = layers.Conv2D(1, 3, padding='same', name='logits')(x)
+    x = layers.Activation('sigmoid', dtype='float32', name='pixels')(x)
 
     return keras.Model(inputs, x, name='decoder')
 
 
 def create_sampler(seed=None):
     """Creates the layer that draws `t` from `[t_mean, t_log_var]`; `seed` fixes its stream of random numbers."""
-    return Sampler(seed, name='sampler')
+    return Sampler(seed, dtype='float32', name='sampler')
 
 
 def create_predictor(latent_dim):
@@ -335,7 +351,7 @@ def create_predictor(latent_dim):
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
     x = layers.Dense(128, activation='relu', name='dense_2')(x)
-    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
+    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
 
     return keras.Model(t_mean, x, name='predictor')
 
@@ -346,7 +362,7 @@ def create_predictor_linear(latent_dim):
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
     x = layers.Dense(128, activation='relu', name='dense_2')(x)
-    x = layers.Dense(1, name='value')(x)
+    x = layers.Dense(1, dtype='float32', name='value')(x)
 
     return keras.Model(t_mean, x, name='predictor')
 
@@ -362,7 +378,7 @@ def create_classifier():
     x = layers.Conv2D(64, 3, activation='relu', name='conv_3')(x)
     x = layers.Flatten(name='flatten')(x)
     x = layers.Dense(64, activation='relu', name='dense')(x)
-    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
+    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
 
     return keras.Model(image, x, name='classifier')
 
@@ -385,7 +401,7 @@ def create_judge():
     x = layers.Flatten(name='flatten')(x)
     x = layers.Dense(128, activation='relu', name='features')(x)
     x = layers.Dropout(0.4, name='dropout')(x)
-    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
+    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
 
     return keras.Model(image, x, name='judge')
 
@@ -401,7 +417,7 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
     image = layers.Input(shape=image_shape, name='image')
     label = [layers.Input(shape=(num_labels,), name='label')] if len(encoder.inputs) == 2 else []
     inputs = [image, *label] if label else image
-    t_mean, t_log_var = KLDivergence(name='kl_divergence')(encoder(inputs))
+    t_mean, t_log_var = KLDivergence(dtype='float32', name='kl_divergence')(encoder(inputs))
     t = sampler([t_mean, t_log_var])
     t_decoded = decoder([t, *label] if label else t)
     if predictor is None:
@@ -425,9 +441,9 @@ def reconstruction_loss(x, x_decoded):
 def kl_divergence(t_mean, t_log_var):
     """KL divergence of N(t_mean, exp(t_log_var)) from N(0, I), summed over latent dimensions: (n,), nats.
 
-    −1/2 Σ (1 + t_log_var − t_mean² − exp(t_log_var)), appendix B of arXiv 1312.6114.
+    1/2 Σ (t_mean² + exp(t_log_var) − t_log_var − 1), appendix B of arXiv 1312.6114.
     """
-    return -0.5 * ops.sum(1 + t_log_var - ops.square(t_mean) - ops.exp(t_log_var), axis=-1)
+    return 0.5 * ops.sum(ops.square(t_mean) + ops.exp(t_log_var) - ops.add(t_log_var, 1), axis=-1)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -442,15 +458,19 @@ class Recipe(NamedTuple):
 
     Attributes:
         epochs: passes over the training images.
-        learning_rate_decay: factor on RMSprop's learning rate of 0.001 after each epoch.
-        warm_up_steps: steps over which the learning rate rises to that in the beginning.
-        latent_dim: dimensions of the latent space; classifiers have none.
+        learning_rate_decay: factor on the learning rate after each epoch.
+        warm_up_steps: steps over which the learning rate rises to its highest value in the beginning.
+        batch_size: images a step.
+        learning_rate: that of RMSprop, at its highest.
+        falls_to_zero: whether the learning rate also falls linearly, from its highest value to zero at the end.
     """
 
     epochs: int
     learning_rate_decay: float = 1.0
     warm_up_steps: int = 0
-    latent_dim: int = 2
+    batch_size: int = 64
+    learning_rate: float = 0.001
+    falls_to_zero: bool = False
 
 
 # The article has no decay and no warm-up; models/README.md says why some of the models do.
@@ -458,21 +478,26 @@ RECIPES = {
     'vae-predictor-off': Recipe(epochs=15),
     'vae-predictor-softmax': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-predictor-linear': Recipe(epochs=15),
-    'vae-predictor-softmax-10d': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100, latent_dim=10),
+    'vae-predictor-softmax-10d': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'vae-conditional': Recipe(epochs=15, learning_rate_decay=0.85, warm_up_steps=100),
     'classifier': Recipe(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
     'judge': Recipe(epochs=12, learning_rate_decay=0.7),
 }
+
+# A VAE without predictor in a third of the epochs; models/README.md compares.
+FAST_RECIPE = Recipe(epochs=5, warm_up_steps=300, learning_rate=0.004, falls_to_zero=True)
 
 
 # All that `save_pretrained` writes and `load_pretrained` reads. The last are trained by `train_latent_constraints`.
 PRETRAINED = (*RECIPES, 'latent-constraints')
 
 
-def create_model(name, latent_dim=None, seed=0):
+def create_model(name, latent_dim=None, seed=0, precision='float32'):
     """Creates one of the models named in `RECIPES`, untrained; `seed` fixes its initial weights and its sampler.
 
-    Without `latent_dim` its latent space has the recipe's number of dimensions.
+    Without `latent_dim` its latent space has two dimensions, or ten where the name ends in '-10d'. With
+    `precision='mixed_bfloat16'` its layers compute in bfloat16, but for those that losses are computed from; all its
+    weights are float32.
     It sets the global random seeds of Python, NumPy and Keras. The judge draws from a seed of its own.
 
     Raises:
@@ -480,12 +505,23 @@ def create_model(name, latent_dim=None, seed=0):
     """
     _checked_model_name(name, RECIPES)
     seed = _checked_integer('seed', seed, at_least=0)
-    keras.utils.set_random_seed(seed + 1000 if name == 'judge' else seed)
+    with _without_start_up_chatter():  # Keras loads TensorFlow here where it is installed, whatever the backend.
+        keras.utils.set_random_seed(seed + 1000 if name == 'judge' else seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return _create_model(name, latent_dim, seed)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _create_model(name, latent_dim, seed):
+    if latent_dim is None:
+        latent_dim = 10 if name.endswith('-10d') else 2
     if name == 'classifier':
         return create_classifier()
     if name == 'judge':
         return create_judge()
-    latent_dim = RECIPES[name].latent_dim if latent_dim is None else latent_dim
     conditional = name == 'vae-conditional'
     predictor = {'vae-predictor-off': None,
                  'vae-conditional': None,
@@ -496,7 +532,45 @@ def create_model(name, latent_dim=None, seed=0):
                               create_sampler(seed), predictor and predictor(latent_dim))
 
 
-def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, checkpoint_dir=None):
+def native_precision():
+    """'mixed_bfloat16' where this machine computes with it natively, 'float32' elsewhere.
+
+    Native are CPUs with AMX and NVIDIA GPUs from Ampere (compute capability 8.0) on. JAX does not use AMX, and adds up
+    the gradients of biases in bfloat16 on CPUs, which leaves little of them.
+    """
+    native = {'tensorflow': _tensorflow_bfloat16, 'jax': _jax_bfloat16, 'torch': _torch_bfloat16}
+    return 'mixed_bfloat16' if native[keras.backend.backend()]() else 'float32'
+
+
+def _cpu_bfloat16():
+    cpuinfo = Path('/proc/cpuinfo')
+    return cpuinfo.exists() and 'amx_bf16' in cpuinfo.read_text()
+
+
+def _tensorflow_bfloat16():
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices('GPU')
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get('compute_capability', (0, 0)) >= (8, 0)
+    return _cpu_bfloat16()
+
+
+def _jax_bfloat16():
+    import jax
+
+    device = jax.devices()[0]
+    return device.platform == 'gpu' and float(device.compute_capability) >= 8
+
+
+def _torch_bfloat16():
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else _cpu_bfloat16()
+
+
+def train(name, data, latent_dim=None, epochs=None, batch_size=None, seed=0, checkpoint_dir=None, precision='auto',
+          recipe=None):
     """Trains one of the models named in `RECIPES`, with RMSprop.
 
     VAEs minimise the batch mean of `reconstruction_loss` + `kl_divergence`, plus 20 times the predictor's loss where
@@ -508,11 +582,13 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
     Args:
         name: a key of `RECIPES`.
         data: a `Data` tuple.
-        latent_dim: dimensions of the latent space, without it those of the recipe; classifiers have none.
+        latent_dim: dimensions of the latent space, see `create_model`; classifiers have none.
         epochs: passes over the training images; without it those of the recipe.
-        batch_size: images a step.
+        batch_size: images a step; without it that of the recipe.
         seed: governs initial weights, order of images, sampler and dropout.
         checkpoint_dir: folder of this training's checkpoint, made where it is missing.
+        precision: 'float32', 'mixed_bfloat16' or 'auto', which is what `native_precision` returns.
+        recipe: a `Recipe`; without it that of `RECIPES`.
 
     Returns:
         `(model, history)`: the uncompiled model and a list with a dict an epoch. Its keys are 'seconds' and, for the
@@ -527,10 +603,13 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
     """
     x_train, x_test = _checked_images(data.x_train), _checked_images(data.x_test)
     y_train, y_test = _checked_labels(data.y_train, len(x_train)), _checked_labels(data.y_test, len(x_test))
-    model = create_model(name, latent_dim, seed)
-    recipe = RECIPES[name]
-    epochs = recipe.epochs if epochs is None else _checked_integer('epochs', epochs, at_least=1)
-    batch_size = _checked_integer('batch_size', batch_size, at_least=1)
+    if precision not in ('auto', 'float32', 'mixed_bfloat16'):
+        raise ValueError(f"precision must be 'auto', 'float32' or 'mixed_bfloat16', got {precision!r}.")
+    precision = native_precision() if precision == 'auto' else precision
+    model = create_model(name, latent_dim, seed, precision)
+    recipe = RECIPES[name] if recipe is None else recipe
+    epochs = _checked_integer('epochs', recipe.epochs if epochs is None else epochs, at_least=1)
+    batch_size = _checked_integer('batch_size', recipe.batch_size if batch_size is None else batch_size, at_least=1)
     is_vae = name.startswith('vae')
 
     def inputs(x, y):
@@ -541,12 +620,11 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
             return y
         return [x, y] if len(model.outputs) == 2 else x
 
-    settings = {'name': name, 'recipe': list(recipe), 'data': data.name, 'images': len(x_train),
-                'batch_size': batch_size, 'seed': seed,
-                'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
+    settings = {'name': name, 'recipe': list(recipe), 'epochs': epochs if recipe.falls_to_zero else None,
+                'data': data.name, 'images': len(x_train), 'batch_size': batch_size, 'seed': seed,
+                'precision': precision, 'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
     _compile(model)
     steps = -(-len(x_train) // batch_size)
-    initial_learning_rate = float(model.optimizer.learning_rate)
     checkpoint = _Checkpoint(checkpoint_dir, settings)
     history = checkpoint.restore(model, epochs)
     if history:
@@ -566,10 +644,11 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
 
     def learning_rate(step):
         warm_up = min(1.0, (step + 1) / (recipe.warm_up_steps + 1))
-        return initial_learning_rate * recipe.learning_rate_decay ** (step // steps) * warm_up
+        fall = 1 - step / (epochs * steps) if recipe.falls_to_zero else 1
+        return recipe.learning_rate * recipe.learning_rate_decay ** (step // steps) * warm_up * fall
 
-    with tqdm(total=epochs * steps, initial=len(history) * steps, desc=name, unit='step', file=sys.stdout,
-              mininterval=1.0) as bar:
+    with tqdm(total=epochs * steps, initial=len(history) * steps, desc=f'{name}, {precision}', unit='step',
+              file=sys.stdout, mininterval=1.0) as bar:
         for epoch in range(len(history), epochs):
             _reseed(model, seed, epoch)
             order = np.random.default_rng((seed, epoch)).permutation(len(x_train))
@@ -589,8 +668,9 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=64, seed=0, check
             history.append({**parts, 'seconds': round(time.perf_counter() - started, 2)})
             checkpoint.write(model, history)
 
-    return keras.Model(model.inputs, model.outputs if len(model.outputs) > 1 else model.output,
-                       name=model.name), history
+    trained = create_model(name, latent_dim, seed)
+    trained.set_weights(model.get_weights())
+    return trained, history
 
 
 def _compile(model):
@@ -833,7 +913,7 @@ def predict(model, x, description, batch_size=500):
         for start in range(0, len(inputs[0]), batch_size):
             batch = [of_input[start:start + batch_size] for of_input in inputs]
             # Keras's `predict` would set up a data pipeline at each call, at dozens of times the cost for one point.
-            batches.append(model.predict_on_batch(batch if isinstance(x, list) else batch[0]))
+            batches.append(model.predict_on_batch(batch if isinstance(model.input, list) else batch[0]))
             bar.update(len(batch[0]))
     if isinstance(batches[0], list):
         return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
@@ -1063,10 +1143,10 @@ def _with_gradient(function):
     import torch
 
     def differentiated(t, *others):
-        t, *others = torch.tensor(t, requires_grad=True), *map(torch.tensor, others)
-        values = function(t, *others)
+        t, *others = map(ops.convert_to_tensor, (t, *others))
+        values = function(t.requires_grad_(), *others)
         gradient, = torch.autograd.grad(values.sum(), t)
-        return values.detach().cpu().numpy(), gradient.cpu().numpy()
+        return ops.convert_to_numpy(values), ops.convert_to_numpy(gradient)
 
     return differentiated
 

@@ -9,11 +9,13 @@ import time
 from alternatives import evaluate_latent_constraints, train_latent_constraints
 from vae_opt_util import (
     PRETRAINED,
+    RECIPES,
     checkpoints_dir,
     evaluate,
     evaluate_classifier,
     load_data,
     load_pretrained,
+    native_precision,
     save_pretrained,
     train,
     versions,
@@ -28,13 +30,14 @@ def main():
 
     data = load_data('mnist')
     for name in arguments.names:
-        batch_size = 500 if name == 'latent-constraints' else 64
         if name == 'latent-constraints':
+            batch_size, precision = 500, 'float32'
             vae = load_pretrained('vae-predictor-off')
             model, history = train_latent_constraints(vae, data, batch_size=batch_size, seed=arguments.seed)
             metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
         else:
-            model, history = train(name, data, batch_size=batch_size, seed=arguments.seed,
+            batch_size, precision = RECIPES[name].batch_size, native_precision()
+            model, history = train(name, data, seed=arguments.seed, precision=precision,
                                    checkpoint_dir=checkpoints_dir / data.name / name)
             measure = evaluate if name.startswith('vae') else evaluate_classifier
             metrics = measure(model, data.x_test, data.y_test)
@@ -45,6 +48,7 @@ def main():
             'seed': arguments.seed,
             'epochs': len(history),
             'batch_size': batch_size,
+            'precision': precision,
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
             'versions': versions('keras', 'tensorflow', 'numpy'),
             'test_metrics': metrics,

@@ -32,6 +32,23 @@ def dense(inputs, units):
     return inputs * units + units
 
 
+@pytest.mark.parametrize('layer', [keras.layers.Conv2D, vae_opt_util.Conv2DTranspose])
+@pytest.mark.parametrize('dtype', ['float32', 'mixed_bfloat16'])
+def test_gradient_of_a_bias_is_the_sum_over_all_pixels(layer, dtype):
+    """50,176 equal summands. Keras's own Conv2DTranspose leaves a hundredth of them with TensorFlow in bfloat16."""
+    if dtype == 'mixed_bfloat16' and keras.backend.backend() == 'jax':
+        pytest.skip('XLA adds up in bfloat16 on CPUs; native_precision is float32 there')
+    image = keras.Input((28, 28, 1))
+    convolution = layer(32, 3, padding='same', dtype=dtype)
+    model = keras.Model(image, convolution(image))
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda y, prediction: keras.ops.cast(prediction, 'float32'))
+    x = np.zeros((64, 28, 28, 1), dtype='float32')
+
+    model.train_on_batch(x, x)
+
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(convolution.bias), -1 / 32, rtol=0.01)
+
+
 @pytest.mark.parametrize('latent_dim', [1, 2, 10])
 def test_architectures_are_the_articles(latent_dim):
     encoder, decoder = create_encoder(latent_dim), create_decoder(latent_dim)

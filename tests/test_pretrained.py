@@ -38,7 +38,8 @@ def test_manifest_is_complete():
 
     assert list(manifest) == list(PRETRAINED)
     for name, entry in manifest.items():
-        assert {'file', 'sha256', 'seed', 'versions', 'epochs', 'seconds', 'test_metrics', 'history'} <= set(entry)
+        assert {'file', 'sha256', 'seed', 'versions', 'epochs', 'precision', 'seconds', 'test_metrics',
+                'history'} <= set(entry)
         assert entry['epochs'] == len(entry['history'])
         assert name not in RECIPES or entry['epochs'] == RECIPES[name].epochs
         assert entry['data'] == 'MNIST, 60,000 training images'

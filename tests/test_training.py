@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import vae_opt_util
-from vae_opt_util import RECIPES, evaluate, evaluate_classifier, train
+from vae_opt_util import FAST_RECIPE, RECIPES, Recipe, evaluate, evaluate_classifier, train
 
 
 def same_weights(a, b):
@@ -40,7 +41,7 @@ def test_training_reports_its_parts_and_learns(name, few_digits):
 @pytest.mark.parametrize('name', ['vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear'])
 def test_parts_of_the_loss(name, few_digits):
     """Against the parts computed one by one from the trained networks' outputs, but for the sampler's noise."""
-    model, history = train(name, few_digits, epochs=2, batch_size=4)
+    model, history = train(name, few_digits, epochs=2, batch_size=4, precision='float32')
     x, y = few_digits.x_test, few_digits.y_test
     t_mean, t_log_var = model.get_layer('encoder').predict_on_batch(x)
     decoded = model.get_layer('decoder').predict_on_batch(t_mean).clip(1e-7, 1 - 1e-7)
@@ -70,8 +71,9 @@ def test_loss_weighs_the_predictor_twentyfold(few_digits):
 
 
 @pytest.mark.parametrize('name', ['vae-predictor-softmax', 'vae-conditional', 'judge'])
-def test_resumed_training_is_the_uninterrupted_one(name, few_digits, tmp_path, monkeypatch):
-    uninterrupted, history = train(name, few_digits, epochs=3, seed=5)
+@pytest.mark.parametrize('precision', ['float32', 'mixed_bfloat16'])
+def test_resumed_training_is_the_uninterrupted_one(name, precision, few_digits, tmp_path, monkeypatch):
+    uninterrupted, history = train(name, few_digits, epochs=3, seed=5, precision=precision)
     calls = []
     write = vae_opt_util._Checkpoint.write
 
@@ -83,8 +85,8 @@ def test_resumed_training_is_the_uninterrupted_one(name, few_digits, tmp_path, m
 
     monkeypatch.setattr(vae_opt_util._Checkpoint, 'write', interrupted_write)
     with pytest.raises(KeyboardInterrupt):
-        train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path)
-    resumed, resumed_history = train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path)
+        train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path, precision=precision)
+    resumed, resumed_history = train(name, few_digits, epochs=3, seed=5, checkpoint_dir=tmp_path, precision=precision)
 
     assert len(calls) == 3
     assert [set(epoch) for epoch in resumed_history] == [set(epoch) for epoch in history]
@@ -155,16 +157,86 @@ def test_seed_governs_training(few_digits):
     assert same_weights(first[0], same[0]) and not same_weights(first[0], other[0])
 
 
-def test_learning_rate_warms_up_and_decays(few_digits, monkeypatch):
+@pytest.mark.parametrize('recipe, expected', [
+    (Recipe(3, learning_rate_decay=0.5, warm_up_steps=2),
+     0.001 * np.array([1 / 3, 2 / 3, 1, 1, *[0.5] * 4, *[0.25] * 4])),
+    (Recipe(2, batch_size=128, learning_rate=0.5, falls_to_zero=True), 0.5 * np.array([1, 0.75, 0.5, 0.25]))])
+def test_learning_rate_follows_the_recipe(recipe, expected, few_digits, monkeypatch):
     rates = []
     train_on_batch = keras.Model.train_on_batch
     monkeypatch.setattr(keras.Model, 'train_on_batch', lambda model, *arguments, **keywords: (
         rates.append(float(model.optimizer.learning_rate)) or train_on_batch(model, *arguments, **keywords)))
-    monkeypatch.setitem(RECIPES, 'classifier', vae_opt_util.Recipe(3, learning_rate_decay=0.5, warm_up_steps=2))
 
-    train('classifier', few_digits, batch_size=64)
+    train('classifier', few_digits, recipe=recipe)
 
-    np.testing.assert_allclose(rates, 0.001 * np.array([1 / 3, 2 / 3, 1, 1, *[0.5] * 4, *[0.25] * 4]), rtol=1e-6)
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
+def test_recipe_that_falls_to_zero_goes_on_with_its_number_of_epochs_only(few_digits, tmp_path):
+    train('classifier', few_digits, epochs=1, recipe=FAST_RECIPE, checkpoint_dir=tmp_path)
+
+    with pytest.raises(ValueError, match=r'other settings \(epochs\)'):
+        train('classifier', few_digits, epochs=2, recipe=FAST_RECIPE, checkpoint_dir=tmp_path)
+
+
+def computes_in(layer):
+    return layer.compute_dtype, layer.variable_dtype
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_mixed_precision_leaves_what_losses_need_in_float32(name):
+    model = vae_opt_util.create_model(name, precision='mixed_bfloat16')
+    layers = {layer.name: computes_in(layer) for layer in model._flatten_layers()
+              if layer.weights and not isinstance(layer, keras.Model)
+              or layer.name in ('kl_divergence', 'sampler')}
+
+    exact = {'t_mean', 't_log_var', 'pixels', 'value', 'label_probs', 'kl_divergence', 'sampler'}
+    assert all(dtypes == ('float32' if layer in exact else 'bfloat16', 'float32') for layer, dtypes in layers.items())
+    assert {dtypes[0] for dtypes in layers.values()} == {'float32', 'bfloat16'}
+    assert {keras.backend.standardize_dtype(output.dtype) for output in model.outputs} == {'float32'}
+    assert keras.config.dtype_policy().name == 'float32'
+
+
+def test_mixed_precision_trains_nearly_the_same(few_digits):
+    (exact, history), (mixed, mixed_history) = (
+        train('vae-predictor-softmax', few_digits, epochs=3, batch_size=8, precision=precision)
+        for precision in ('float32', 'mixed_bfloat16'))
+
+    assert not same_weights(exact, mixed)
+    for part in ('reconstruction', 'kl', 'predictor'):
+        assert mixed_history[-1][part] == pytest.approx(history[-1][part], rel=0.2)
+    assert {layer.compute_dtype for layer in mixed._flatten_layers()} == {'float32'}
+
+
+def test_policy_is_put_back_where_a_model_cannot_be(monkeypatch):
+    monkeypatch.setattr(vae_opt_util, 'create_classifier', lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        vae_opt_util.create_model('classifier', precision='mixed_bfloat16')
+    assert keras.config.dtype_policy().name == 'float32'
+
+
+@pytest.mark.parametrize('native', ['float32', 'mixed_bfloat16'])
+def test_automatic_precision_is_said(native, few_digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(vae_opt_util, 'native_precision', lambda: native)
+
+    train('classifier', few_digits, epochs=1, checkpoint_dir=tmp_path)
+
+    assert f'classifier, {native}: 100%' in capsys.readouterr().out
+    assert json.loads((tmp_path / 'history.json').read_text())['settings']['precision'] == native
+    other = 'float32' if native == 'mixed_bfloat16' else 'mixed_bfloat16'
+    with pytest.raises(ValueError, match=r'other settings \(precision'):
+        train('classifier', few_digits, epochs=2, checkpoint_dir=tmp_path, precision=other)
+
+
+def test_native_precision():
+    """That of CPUs; the tests have no GPU."""
+    cpuinfo = Path('/proc/cpuinfo')
+    amx = cpuinfo.exists() and 'amx_bf16' in cpuinfo.read_text().split()
+
+    native = vae_opt_util.native_precision()
+
+    assert native == ('mixed_bfloat16' if amx and keras.backend.backend() != 'jax' else 'float32')
 
 
 @pytest.mark.parametrize('changes, message', [
@@ -183,7 +255,8 @@ def test_bad_data(few_digits, changes, message):
 
 @pytest.mark.parametrize('numbers, message', [
     ({'epochs': 0}, 'epochs must be an integer of at least 1'), ({'batch_size': 1.5}, 'batch_size must be an integer'),
-    ({'seed': -1}, 'seed must be an integer of at least 0'), ({'latent_dim': 0}, 'latent_dim must be an integer')])
+    ({'seed': -1}, 'seed must be an integer of at least 0'), ({'precision': 'float16'}, 'precision must be .auto.'),
+    ({'latent_dim': 0}, 'latent_dim must be an integer')])
 def test_bad_numbers(few_digits, numbers, message):
     with pytest.raises(ValueError, match=message):
         train('vae-predictor-off', few_digits, **numbers)
@@ -191,7 +264,7 @@ def test_bad_numbers(few_digits, numbers, message):
 
 def test_evaluate(few_digits):
     x, y = few_digits.x_test, few_digits.y_test
-    model, history = train('vae-predictor-softmax', few_digits, epochs=2, batch_size=4)
+    model, history = train('vae-predictor-softmax', few_digits, epochs=2, batch_size=4, precision='float32')
 
     metrics = evaluate(model, x, y)
 
@@ -205,8 +278,8 @@ def test_evaluate(few_digits):
 
 def test_evaluate_values_and_classifier(few_digits):
     x, y = few_digits.x_test, few_digits.y_test
-    regressor, history = train('vae-predictor-linear', few_digits, epochs=1)
-    classifier, classifier_history = train('classifier', few_digits, epochs=1)
+    regressor, history = train('vae-predictor-linear', few_digits, epochs=1, precision='float32')
+    classifier, classifier_history = train('classifier', few_digits, epochs=1, precision='float32')
 
     assert evaluate(regressor, x, y)['rmse'] ** 2 == pytest.approx(history[-1]['val_predictor'], rel=1e-3)
     assert evaluate_classifier(classifier, x, y)['accuracy'] == pytest.approx(classifier_history[-1]['val_accuracy'])
