@@ -3,8 +3,9 @@ NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
+BACKEND_TESTS := tests/test_losses.py tests/test_gradients.py tests/test_objectives.py tests/test_latent_spaces.py
 
-.PHONY: run test lab train bench notebook clean
+.PHONY: run test test-backends lab train bench notebook clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	$(BIN)/python notebooks/run.py $(NOTEBOOK)
@@ -15,14 +16,21 @@ test: $(INSTALLED)  ## check style and run all tests, those on a local Dask clus
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
 
+test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run a part of the tests on each
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[backends]' -c constraints.txt
+	$(BIN)/python -m pytest tests/test_backends.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(BACKEND_TESTS)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest $(BACKEND_TESTS)
+
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	$(BIN)/jupyter lab $(NOTEBOOK)
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
 
-bench: $(BENCH_BIN)/installed  ## compare searches, and write the tables and the figure that README shows
+bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures that README shows
 	$(BENCH_BIN)/python benchmarks/search.py
+	$(BENCH_BIN)/python benchmarks/training.py
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv build/bench-venv
