@@ -106,8 +106,8 @@ def create_actor(latent_dim):
     label = layers.Input(shape=(num_labels,), name='label')
 
     x = layers.Concatenate(name='with_label')([t, label])
-    x = layers.Dense(128, activation='relu', name='dense_1')(x)
-    x = layers.Dense(128, activation='relu', name='dense_2')(x)
+    x = layers.Dense(128, activation='relu', name='move_1')(x)
+    x = layers.Dense(128, activation='relu', name='move_2')(x)
     x = layers.Dense(latent_dim, name='move')(x)
 
     return keras.Model([t, label], layers.Add(name='moved')([t, x]), name='actor')

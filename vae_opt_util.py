@@ -59,6 +59,10 @@ def _without_start_up_chatter():
                     print(line, file=sys.stderr)
 
 
+# TensorFlow and JAX take all memory of a GPU unless told otherwise, and several searches at once share one.
+os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
+os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+
 with _without_start_up_chatter():
     import keras
     from keras import layers, ops
@@ -250,7 +254,8 @@ def _checked_labels(y, n):
 # Models
 # ---------------------------------------------------------------------------------------------------------------------
 
-# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them.
+# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them. Layers of one
+# model have names of their own: with PyTorch, Keras takes weights of the same name for the same.
 
 
 @keras.saving.register_keras_serializable(package='vae_opt_util')
@@ -331,7 +336,7 @@ def create_decoder(latent_dim, conditional=False):
     inputs = [t, layers.Input(shape=(num_labels,), name='label')] if conditional else t
 
     x = layers.Concatenate(name='with_label')(inputs) if conditional else t
-    x = layers.Dense(14 * 14 * 64, activation='relu', name='dense')(x)
+    x = layers.Dense(14 * 14 * 64, activation='relu', name='expand')(x)
     x = layers.Reshape((14, 14, 64), name='reshape')(x)
     x = Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
     x = layers.Conv2D(1, 3, padding='same', name='logits')(x)
@@ -433,9 +438,11 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
 def reconstruction_loss(x, x_decoded):
     """Binary cross-entropy of images (n, 28, 28, 1) summed over their pixels: (n,), nats.
 
+    −Σ x log p + (1 − x) log(1 − p), where p is `x_decoded`, kept 1e-7 from 0 and 1.
     With `kl_divergence` it is the negative variational lower bound (−ELBO) of Kingma and Welling, arXiv 1312.6114.
     """
-    return ops.sum(keras.losses.binary_crossentropy(x, x_decoded), axis=(1, 2))
+    x, p = ops.convert_to_tensor(x), ops.clip(x_decoded, 1e-7, 1 - 1e-7)
+    return -ops.sum(x * ops.log(p) + (1 - x) * ops.log(1 - p), axis=(1, 2, 3))
 
 
 def kl_divergence(t_mean, t_log_var):
@@ -579,6 +586,10 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=None, seed=0, che
     With `checkpoint_dir`, weights and learning curve are written there after each epoch, and a training that was
     interrupted goes on after its last finished epoch as if nothing had happened. A finished one is read back.
 
+    With JAX as Keras's backend, `keras.distribution.set_distribution(keras.distribution.DataParallel())` before it
+    shares each batch out among all devices. Their number has to divide the size of every batch: the first, the last,
+    which may be smaller, and 400, in which test images are measured.
+
     Args:
         name: a key of `RECIPES`.
         data: a `Data` tuple.
@@ -660,7 +671,7 @@ def train(name, data, latent_dim=None, epochs=None, batch_size=None, seed=0, che
                 bar.set_postfix({'epoch': f'{epoch + 1}/{epochs}'}
                                 | {key: f'{value:.4g}' for key, value in parts.items()}, refresh=False)
                 bar.update()
-            *_, test_parts = running_means(model.test_on_batch, x_test, y_test, np.arange(len(x_test)), 500)
+            *_, test_parts = running_means(model.test_on_batch, x_test, y_test, np.arange(len(x_test)), 400)
             parts |= {f'val_{key}': value for key, value in test_parts.items()}
             if not all(np.isfinite(value) for value in parts.values()):
                 raise FloatingPointError(f'Training of {name!r} diverged in epoch {epoch + 1}: {parts}. Epochs before '
@@ -703,6 +714,8 @@ def _loss_parts(logs, is_vae):
 
 def _reseed(model, seed, epoch):
     """Gives each random layer a state that depends on seed and epoch alone: Keras does not save it with the weights."""
+    # Dropout on PyTorch has no state of its own; it draws from the global one.
+    keras.utils.set_random_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
     for index, layer in enumerate(model.layers):
         if hasattr(layer, 'seed_generator'):
             state = np.random.SeedSequence((seed, epoch, index)).generate_state(2)

@@ -80,7 +80,7 @@ def test_generate_of_what_cannot_be(pretrained):
 
 def test_conditional_loss_by_hand(few_digits):
     """Reconstruction and KL divergence, each with the label as condition, but for the sampler's noise."""
-    model, history = train('vae-conditional', few_digits, epochs=2, batch_size=4)
+    model, history = train('vae-conditional', few_digits, epochs=2, batch_size=4, precision='float32')
     x, y = few_digits.x_test, few_digits.y_test
     label = np.eye(10, dtype='float32')[y]
     t_mean, t_log_var = model.get_layer('encoder').predict_on_batch([x, label])
@@ -264,6 +264,14 @@ def test_points_that_cannot_be_constrained(pretrained):
         constrain(constraints, np.zeros((3, 4)), 1)
     with pytest.raises(ValueError, match='5 points cannot be chosen from 3'):
         constrain_with_gradients(constraints, np.zeros((3, 2)), 1, num=5)
+
+
+def test_weights_of_the_actor_have_names_of_their_own():
+    actor, critics = create_actor(2), (create_realism_critic(2), create_attribute_critic(2))
+    paths = [variable.path for variable in actor.variables]
+
+    assert len(set(paths)) == len(paths)
+    assert not set(paths) & {variable.path for critic in critics for variable in critic.variables}
 
 
 def test_evaluation_of_the_constraints(few_digits):
