@@ -3,8 +3,6 @@ NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
-BACKEND_TESTS := tests/test_losses.py tests/test_models.py tests/test_gradients.py tests/test_objectives.py \
-	tests/test_latent_spaces.py -k 'not minimum_of_every_target'
 
 .PHONY: run test test-backends lab train bench notebook clean
 
@@ -20,8 +18,8 @@ test: $(INSTALLED)  ## check style and run all tests, those on a local Dask clus
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run a part of the tests on each
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[backends]' -c constraints.txt
 	$(BIN)/python -m pytest tests/test_backends.py
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(BACKEND_TESTS)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest $(BACKEND_TESTS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backends
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	$(BIN)/jupyter lab $(NOTEBOOK)

@@ -254,8 +254,9 @@ def _checked_labels(y, n):
 # Models
 # ---------------------------------------------------------------------------------------------------------------------
 
-# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them. Layers of one
-# model have names of their own: with PyTorch, Keras takes weights of the same name for the same.
+# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them. So is the
+# predictor: neighbours in latent space are nearer to each other than bfloat16 can tell apart. Layers of one model have
+# names of their own: with PyTorch, Keras takes weights of the same name for the same.
 
 
 @keras.saving.register_keras_serializable(package='vae_opt_util')
@@ -354,8 +355,8 @@ def create_predictor(latent_dim):
     """Creates the network that predicts label probabilities (n, 10) from `t_mean` (n, latent_dim)."""
     t_mean = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
 
-    x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
-    x = layers.Dense(128, activation='relu', name='dense_2')(x)
+    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_1')(t_mean)
+    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_2')(x)
     x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
 
     return keras.Model(t_mean, x, name='predictor')
@@ -365,8 +366,8 @@ def create_predictor_linear(latent_dim):
     """Creates the network that predicts digit values (n, 1), any real number, from `t_mean` (n, latent_dim)."""
     t_mean = layers.Input(shape=(_checked_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
 
-    x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
-    x = layers.Dense(128, activation='relu', name='dense_2')(x)
+    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_1')(t_mean)
+    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_2')(x)
     x = layers.Dense(1, dtype='float32', name='value')(x)
 
     return keras.Model(t_mean, x, name='predictor')

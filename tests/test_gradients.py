@@ -24,6 +24,7 @@ def label_probs(request, pretrained):
     return label_probs_of(request.param, pretrained)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize('target', [0, 7])
 def test_value_and_gradient_are_the_objectives(label_probs, target, rng):
     objective = create_nll_with_gradient(label_probs, target)

@@ -16,6 +16,8 @@ from vae_opt_util import (
     predict,
 )
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.fixture
 def clusters(rng):

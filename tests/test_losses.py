@@ -1,7 +1,10 @@
 import keras
 import numpy as np
+import pytest
 
 from vae_opt_util import kl_divergence, reconstruction_loss
+
+pytestmark = pytest.mark.backends
 
 
 def test_reconstruction_loss_is_summed_over_pixels(rng):

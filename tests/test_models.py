@@ -32,6 +32,7 @@ def dense(inputs, units):
     return inputs * units + units
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize('name', RECIPES)
 def test_weights_have_names_of_their_own(name):
     """Keras keeps them by these on PyTorch: of two with the same name, one would never be rid of its gradients."""
@@ -40,6 +41,7 @@ def test_weights_have_names_of_their_own(name):
     assert len(set(paths)) == len(paths)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize('layer', [keras.layers.Conv2D, vae_opt_util.Conv2DTranspose])
 @pytest.mark.parametrize('dtype', ['float32', 'mixed_bfloat16'])
 def test_gradient_of_a_bias_is_the_sum_over_all_pixels(layer, dtype):

@@ -17,6 +17,8 @@ from vae_opt_util import (
     nll_prior,
 )
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.fixture
 def stub():
