@@ -567,8 +567,8 @@ def _tensorflow_bfloat16():
 def _jax_bfloat16():
     import jax
 
-    device = jax.devices()[0]
-    return device.platform == 'gpu' and float(device.compute_capability) >= 8
+    capability = getattr(jax.devices()[0], 'compute_capability', '')  # Only that of NVIDIA's GPUs is a number.
+    return capability[:1].isdigit() and float(capability) >= 8
 
 
 def _torch_bfloat16():

@@ -134,17 +134,18 @@ def draw(curves, seconds):
 
 
 def measure_figures(data):
-    """What the models reach when they are trained in bfloat16, beside what was asked for and in float32."""
-    asked = {('vae-predictor-off', 'neg_elbo'): ('≤ 149.0', 1, 3),
-             ('vae-predictor-softmax', 'accuracy'): ('≥ 96.5', 100, 3),
-             ('classifier', 'accuracy'): ('≥ 99.15', 100, 3),
-             ('judge', 'accuracy'): ('≥ 99.4', 100, 1)}
+    """What was asked of the models, and what they reach in either precision."""
+    asked = {('vae-predictor-off', 'neg_elbo'): ('≤ 149.0', 1, (3, 3)),
+             ('vae-predictor-softmax', 'accuracy'): ('≥ 96.5%', 100, (2, 2)),
+             ('classifier', 'accuracy'): ('≥ 99.15%', 100, (1, 1)),
+             ('judge', 'accuracy'): ('≥ 99.4%', 100, (1, 1))}
     rows = []
     for (name, figure), (bound, unit, seeds) in asked.items():
-        reached = [f'{unit * trained(name, data, seed, "mixed_bfloat16", RECIPES[name])[0][figure]:.2f}'
-                   for seed in range(seeds)]
-        rows.append([name, figure, bound, *reached, *[''] * (3 - seeds)])
-    write('training_figures', ['model', 'figure', 'asked for', 'seed 0', 'seed 1', 'seed 2'], rows)
+        for precision, number in zip(('float32', 'mixed_bfloat16'), seeds, strict=True):
+            reached = [f'{unit * trained(name, data, seed, precision, RECIPES[name])[0][figure]:.2f}'
+                       for seed in range(number)]
+            rows.append([name, figure, bound, precision, *reached, *[''] * (3 - number)])
+    write('training_figures', ['model', 'figure', 'asked for', 'precision', 'seed 0', 'seed 1', 'seed 2'], rows)
 
 
 def trained(name, data, seed, precision, recipe):

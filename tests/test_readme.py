@@ -1,5 +1,6 @@
 """What the README says to type does what it says, and what it links to is there."""
 
+import csv
 import os
 import re
 import subprocess
@@ -63,3 +64,16 @@ def test_links(page):
     relative = [link.split('#')[0] for link in links if not re.match(r'[a-z]+:|#', link)]
     assert len(relative) >= 2
     assert [link for link in relative if not ((ROOT / page).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize('name, page', [('training_seconds', 'README.md'), ('training_curves', 'README.md'),
+                                        ('training_step', 'models/README.md'),
+                                        ('training_figures', 'models/README.md')])
+def test_tables_of_trainings_are_the_benchmarks(name, page):
+    with open(ROOT / 'benchmarks' / 'results' / f'{name}.csv', newline='', encoding='utf-8') as file:
+        header, *rows = csv.reader(file)
+    text = (ROOT / page).read_text(encoding='utf-8')
+
+    assert len(rows) >= 4
+    assert '\n'.join(f'| {" | ".join(row)} |' for row in rows) in text
+    assert f'| {" | ".join(header)} |' in text
