@@ -71,9 +71,9 @@ def test_loss_weighs_the_predictor_twentyfold(few_digits):
     np.testing.assert_allclose(logs['loss'], logs['decoder_loss'] + kl + 20 * logs['predictor_loss'], rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', [pytest.param('vae-predictor-softmax', marks=pytest.mark.backends), 'vae-conditional',
-                                  'judge'])
-@pytest.mark.parametrize('precision', ['float32', 'mixed_bfloat16'])
+@pytest.mark.parametrize('name, precision', [
+    pytest.param('vae-predictor-softmax', 'float32', marks=pytest.mark.backends),
+    ('vae-predictor-softmax', 'mixed_bfloat16'), ('vae-conditional', 'float32'), ('judge', 'mixed_bfloat16')])
 def test_resumed_training_is_the_uninterrupted_one(name, precision, few_digits, tmp_path, monkeypatch):
     uninterrupted, history = train(name, few_digits, epochs=3, seed=5, precision=precision)
     calls = []
