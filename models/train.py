@@ -1,6 +1,6 @@
 """Trains the pretrained models on MNIST and writes them with their manifest into this folder.
 
-It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
+In float32, see README.md here. It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from vae_opt_util import (
     evaluate_classifier,
     load_data,
     load_pretrained,
-    native_precision,
     save_pretrained,
     train,
     versions,
@@ -31,13 +30,13 @@ def main():
     data = load_data('mnist')
     for name in arguments.names:
         if name == 'latent-constraints':
-            batch_size, precision = 500, 'float32'
+            batch_size = 500
             vae = load_pretrained('vae-predictor-off')
             model, history = train_latent_constraints(vae, data, batch_size=batch_size, seed=arguments.seed)
             metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
         else:
-            batch_size, precision = RECIPES[name].batch_size, native_precision()
-            model, history = train(name, data, seed=arguments.seed, precision=precision,
+            batch_size = RECIPES[name].batch_size
+            model, history = train(name, data, seed=arguments.seed, precision='float32',
                                    checkpoint_dir=checkpoints_dir / data.name / name)
             measure = evaluate if name.startswith('vae') else evaluate_classifier
             metrics = measure(model, data.x_test, data.y_test)
@@ -48,7 +47,7 @@ def main():
             'seed': arguments.seed,
             'epochs': len(history),
             'batch_size': batch_size,
-            'precision': precision,
+            'precision': 'float32',
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
             'versions': versions('keras', 'tensorflow', 'numpy'),
             'test_metrics': metrics,
