@@ -1,6 +1,7 @@
 """Trains the pretrained models on MNIST and writes them with their manifest into this folder.
 
-In float32, see README.md here. It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
+In float32: README.md beside this says why. It goes on where an interrupted run stopped.
+`python models/train.py classifier judge` trains only those.
 """
 
 import argparse
