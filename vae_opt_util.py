@@ -492,7 +492,7 @@ RECIPES = {
     'judge': Recipe(epochs=12, learning_rate_decay=0.7),
 }
 
-# A VAE without predictor in a third of the epochs; models/README.md compares.
+# A VAE without predictor in a third of the epochs; README.md compares.
 FAST_RECIPE = Recipe(epochs=5, warm_up_steps=300, learning_rate=0.004, falls_to_zero=True)
 
 

@@ -102,7 +102,7 @@ def measure_step(data, steps=200):
 
 def measure_curves(data, seconds):
     """−ELBO of the VAE without predictor against time: epochs times the median of `seconds`, a dict of each way's."""
-    rows, curves, slowest = [], {}, None
+    rows, curves, of_first = [], {}, None
     for name, way in ways.items():
         trainings = [trained(vae, data, seed, way.precision, way.recipe) for seed in range(way.seeds)]
         curves[name] = np.array([[epoch['val_reconstruction'] + epoch['val_kl'] for epoch in history]
@@ -112,8 +112,8 @@ def measure_curves(data, seconds):
         if (curves[name].min(axis=1) <= good).all():
             epochs = (curves[name] <= good).argmax(axis=1) + 1
             needed = np.median(epochs) * np.median(seconds[name])
-            slowest = slowest or needed
-            row += [median_and_spread(epochs, 0), f'{needed:.0f}', f'{slowest / needed:.1f}']
+            of_first = of_first or needed
+            row += [median_and_spread(epochs, 0), f'{needed:.0f}', f'{of_first / needed:.1f}']
         rows.append(row + ['never', '', ''] * (len(row) == 4))
     write('training_curves', ['training', 'epochs', 'seeds', '−ELBO at the end', f'epochs to {good:.0f}',
                               f'seconds to {good:.0f}', 'faster by'], rows)
