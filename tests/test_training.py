@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vae_opt_util
-from vae_opt_util import FAST_RECIPE, RECIPES, Recipe, evaluate, evaluate_classifier, train
+from vae_opt_util import RECIPES, Recipe, evaluate, evaluate_classifier, train
 
 
 def same_weights(a, b):
@@ -162,7 +162,7 @@ def test_seed_governs_training(few_digits):
 @pytest.mark.parametrize('recipe, expected', [
     (Recipe(3, learning_rate_decay=0.5, warm_up_steps=2),
      0.001 * np.array([1 / 3, 2 / 3, 1, 1, *[0.5] * 4, *[0.25] * 4])),
-    (Recipe(2, batch_size=128, learning_rate=0.5, falls_to_zero=True), 0.5 * np.array([1, 0.75, 0.5, 0.25]))])
+    (Recipe(2, batch_size=128, learning_rate=0.5), [0.5] * 4)])
 def test_learning_rate_follows_the_recipe(recipe, expected, few_digits, monkeypatch):
     rates = []
     train_on_batch = keras.Model.train_on_batch
@@ -174,11 +174,33 @@ def test_learning_rate_follows_the_recipe(recipe, expected, few_digits, monkeypa
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
 
 
-def test_recipe_that_falls_to_zero_goes_on_with_its_number_of_epochs_only(few_digits, tmp_path):
-    train('classifier', few_digits, epochs=1, recipe=FAST_RECIPE, checkpoint_dir=tmp_path)
+@pytest.mark.backends
+def test_moving_averages_of_weights_are_measured_and_returned(few_digits, tmp_path, monkeypatch):
+    recipe = Recipe(2, batch_size=64, ema_momentum=0.75)
+    steps = []
+    train_on_batch = keras.Model.train_on_batch
 
-    with pytest.raises(ValueError, match=r'other settings \(epochs\)'):
-        train('classifier', few_digits, epochs=2, recipe=FAST_RECIPE, checkpoint_dir=tmp_path)
+    def recorded(model, *arguments, **keywords):
+        logs = train_on_batch(model, *arguments, **keywords)
+        steps.append([np.array(weights) for weights in model.get_weights()])
+        return logs
+
+    monkeypatch.setattr(keras.Model, 'train_on_batch', recorded)
+    model, history = train('classifier', few_digits, recipe=recipe)
+
+    averages = steps[0]
+    for weights in steps[1:]:
+        averages = [0.75 * average + 0.25 * new for average, new in zip(averages, weights, strict=True)]
+    assert len(steps) == 2 * 4
+    for returned, average, last in zip(model.get_weights(), averages, steps[-1], strict=True):
+        np.testing.assert_allclose(returned, average, atol=1e-6)
+        assert not np.allclose(returned, last, atol=1e-5)
+    measured = evaluate_classifier(model, few_digits.x_test, few_digits.y_test)
+    assert history[-1]['val_accuracy'] == pytest.approx(measured['accuracy'])
+
+    train('classifier', few_digits, epochs=1, recipe=recipe, checkpoint_dir=tmp_path)
+    resumed, read_back = (train('classifier', few_digits, recipe=recipe, checkpoint_dir=tmp_path)[0] for _ in range(2))
+    assert same_weights(resumed, model) and same_weights(read_back, model)
 
 
 def computes_in(layer):
