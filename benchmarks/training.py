@@ -145,7 +145,8 @@ def measure_figures(data):
     for (name, figure), (bound, unit, seeds) in asked.items():
         trainings = [('its own', RECIPES[name], 'float32'), ('its own', RECIPES[name], 'mixed_bfloat16')]
         if name == 'vae-predictor-softmax':
-            trainings.append(('fast, 15 epochs', FAST_RECIPE._replace(epochs=15), 'mixed_bfloat16'))
+            trainings += [('fast', FAST_RECIPE, 'mixed_bfloat16'),
+                          ('fast, 15 epochs', FAST_RECIPE._replace(epochs=15), 'mixed_bfloat16')]
         for label, recipe, precision in trainings:
             reached = [f'{unit * trained(name, data, seed, precision, recipe)[0][figure]:.2f}' for seed in range(seeds)]
             rows.append([name, figure, bound, label, precision, *reached, *[''] * (3 - seeds)])
