@@ -1,6 +1,6 @@
 """Compares trainings: float32 with bfloat16, the article's recipe with a faster one and with larger batches.
 
-`make bench` runs this after the searches. It trains on MNIST, which takes two hours on two cores; trainings
+`make bench` runs this after the searches. It trains on MNIST, which takes about two hours on two cores; trainings
 that an interrupted run has finished, in build/bench-training, are read back. Seconds are measured first and by
 themselves, in rounds in which each way of training has its turn: nothing else should run then.
 The tables that README and the models' card quote are printed and written to benchmarks/results/, and README's figure.
