@@ -1,0 +1,20 @@
+"""Bayesian optimization of any experiment: the smallest value of a function in a box, in few evaluations.
+
+    from latent_search import create_optimizer
+
+    search = create_optimizer(lambda t: ((t - 1) ** 2).sum(axis=1, keepdims=True), [(-4, 4)] * 2)
+    search.run_optimization(max_iter=20)
+    print(search.Y.min(), 'at', search.X[search.Y.argmin()])
+
+It knows nothing of images and networks. GPyOpt, which runs the searches, is imported by the first proposal that needs
+it, and Matplotlib by the first figure.
+"""
+
+from latent_search.events import Event, Experiment
+from latent_search.gradients import GradientSearch, search_with_gradients
+from latent_search.points import create_grid, distinct_distance, sample_around, spaced_best, top
+from latent_search.search import LatentOptimizer, create_optimizer
+from latent_search.sweeps import run_searches
+
+__all__ = ['Event', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'create_grid', 'create_optimizer',
+           'distinct_distance', 'run_searches', 'sample_around', 'search_with_gradients', 'spaced_best', 'top']

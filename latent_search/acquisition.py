@@ -1,0 +1,133 @@
+"""Expected improvement at a distance from what is evaluated: where a search looks next."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+
+from latent_search.gaussian_process import GaussianProcess, matern
+from latent_search.points import Array, distinct_distance, spaced_best
+
+
+class Acquisition(Protocol):
+    """Chooses the next point of a search. Another acquisition function needs no more than this."""
+
+    def propose(self, rng: np.random.RandomState) -> tuple[Array, float]:
+        """The next point, (1, d), and the acquisition there (higher is better), from a model that has been fitted."""
+        ...
+
+
+class SpacedExpectedImprovement:
+    """Expected improvement, in logarithms, at a distance from what is evaluated already.
+
+    Without the distance a search refines each local minimum that it meets to many digits before it looks elsewhere, and
+    its ten best evaluations are one image. So there are two kinds of proposals:
+
+    - *spaced*: at least `spacing` away from all evaluations, with the highest expected improvement on a threshold a
+      little above the incumbent. These find the minimum, and then points around it that are nearly as good.
+    - *refined*: with the highest expected improvement on the incumbent, anywhere. Once the search has converged, that
+      is, once no spaced point promises an improvement that matters, only one proposal in `spaced_every` is spaced.
+
+    Both keep their distance from pending experiments too. Proposals are made only where an experiment is more likely to
+    succeed than to fail (see `probability_of_feasibility`). Where there is no such place, the proposal goes to the
+    candidate with the highest probability.
+
+    Args:
+        model: is fitted before `propose` is called.
+        failed: points of experiments that failed, (k, d).
+    """
+
+    spacing = distinct_distance
+    # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
+    threshold_above_incumbent = 0.03
+    convergence_tolerance = 0.002
+    spaced_every = 4
+    # In units of the box's sides. No point is evaluated twice.
+    min_distance = 1e-5
+
+    num_uniform = 500
+    num_around_best = 200
+    num_starts = 2
+
+    def __init__(self, model: GaussianProcess, failed: ArrayLike = ()) -> None:
+        self.model = model
+        self.failed = np.reshape(failed, (-1, len(model.low)))
+
+    def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)
+        """The probability that an experiment succeeds at points (n, d): (n,), 1 until something has failed.
+
+        Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
+        f failures counts by its Matérn correlation with the point, of length scale 0.1 √d in units of the box's sides.
+        A first failure may be bad luck: its place is tried again if it promises much. After a second failure without a
+        success nearby it is not.
+        """
+        model = self.model
+        successes, failures = (
+            matern(np.sqrt(5 / len(model.low)) / 0.1 * cdist(*((points - model.low) / model.width
+                                                               for points in (X, others)))).sum(axis=1)
+            for others in (model.X, self.failed))
+        return (1 + successes) / (1 + successes + failures)
+
+    def propose(self, rng: np.random.RandomState) -> tuple[Array, float]:
+        """The next point, (1, d), and the logarithm of the expected improvement there.
+
+        The second is 0 where an experiment is likely to fail everywhere.
+        """
+        candidates = self._candidates(rng)
+        candidates = candidates[self._distances(candidates) >= self.min_distance]
+        feasibility = self.probability_of_feasibility(candidates)
+        if feasibility.max() <= 0.5:
+            return candidates[[feasibility.argmax()]], 0.0
+        candidates = candidates[feasibility > 0.5]
+        distances = self._distances(candidates)
+        threshold, spacing = self._threshold_and_spacing(candidates[distances >= self.spacing])
+        return self._maximise(candidates[distances >= spacing], threshold, spacing)
+
+    def _threshold_and_spacing(self, at_distance: Array) -> tuple[float, float]:
+        """Decides between a spaced and a refined proposal, given the candidates at that distance, (n, d)."""
+        incumbent, scale = self.model.incumbent(), self.model.Y.std()
+        if len(at_distance):
+            log_ei = self.model.log_ei(at_distance, incumbent)
+            converged = np.exp(log_ei.max()) <= self.convergence_tolerance * scale
+            if not converged or len(self.model.u) % self.spaced_every == 0:
+                return incumbent + self.threshold_above_incumbent * scale, self.spacing
+        return incumbent, self.min_distance
+
+    def _maximise(self, candidates: Array, threshold: float, spacing: float) -> tuple[Array, float]:
+        """Maximises the acquisition locally from the best candidates, as far as the spacing allows."""
+        model = self.model
+        log_ei = model.log_ei(candidates, threshold)[:, 0]
+        order = np.argsort(-log_ei)
+        best, highest = candidates[order[0]], log_ei[order[0]]
+
+        def negative(x: Array) -> tuple[float, Array]:
+            value, gradient = model.log_ei_with_gradient(x, threshold)
+            return -value, -gradient
+
+        for start in candidates[order[:self.num_starts]]:
+            refined = minimize(negative, start, jac=True, method='L-BFGS-B',
+                               bounds=np.c_[model.low, model.low + model.width], options={'maxiter': 30})
+            x = refined.x[np.newaxis]
+            if (-refined.fun > highest and self._distances(x)[0] >= spacing
+                    and self.probability_of_feasibility(x)[0] > 0.5):
+                best, highest = refined.x, -refined.fun
+        return best[np.newaxis], float(highest)
+
+    def _distances(self, points: Array) -> Array:
+        """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""
+        return cdist((points - self.model.low) / self.model.width, self.model.u).min(axis=1)
+
+    def _candidates(self, rng: np.random.RandomState) -> Array:
+        """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""
+        model = self.model
+        n, d = self.num_around_best, len(model.low)
+        evaluated = model.u[:len(model.Y)]
+        centers: NDArray[np.float64] = evaluated[spaced_best(evaluated, model.Y[:, 0], 10, self.spacing)]
+        directions = rng.normal(size=(n, d))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        radii = self.spacing * np.exp(rng.uniform(np.log(0.01), np.log(4), (n, 1)))
+        around = centers[rng.randint(len(centers), size=n)] + radii * directions
+        u = np.vstack((rng.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
+        return model.low + model.width * u

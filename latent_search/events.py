@@ -1,0 +1,81 @@
+"""The events of a search, and what follows from them.
+
+A search is the list of its events: proposals and results, in their order. Everything else that is known of it (which
+points are evaluated, pending or failed) follows from them, see `replay`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from latent_search.points import Array
+
+statuses = ('proposed', 'done', 'failed', 'known')
+
+
+class Event(NamedTuple):
+    """A proposal, or the result of an experiment.
+
+    Attributes:
+        number: of the experiment, 1 or more.
+        status: 'proposed', 'done', 'failed', or 'known' for a result that was not asked for.
+        t: the point, float64 (1, d).
+        value: the result where the status is 'done' or 'known', otherwise None.
+        note: why it failed, or whatever a person has written there.
+    """
+
+    number: int
+    status: str
+    t: Array
+    value: float | None = None
+    note: str = ''
+
+
+class Experiment(NamedTuple):
+    """A proposal: the number under which its result is told, and the point, float64 (1, d)."""
+
+    number: int
+    t: Array
+
+
+class Experiments(NamedTuple):
+    """What follows from the events of a search.
+
+    Attributes:
+        X: the evaluated points, float64 (n, d), in the order of their results.
+        Y: their values, float64 (n, 1).
+        failed: the points of failed experiments, float64 (m, d).
+        pending: the points without a result, each float64 (1, d), by their numbers, oldest first.
+        last_number: the highest number so far, 0 where there are no events.
+    """
+
+    X: Array
+    Y: Array
+    failed: Array
+    pending: dict[int, Array]
+    last_number: int
+
+    @property
+    def num(self) -> int:
+        """How many experiments there are: evaluated, pending and failed."""
+        return len(self.X) + len(self.pending) + len(self.failed)
+
+
+def replay(events: Sequence[Event], dimensions: int) -> Experiments:
+    """Derives the experiments from the events of a search in a box of `dimensions` dimensions."""
+    evaluated, values, failed, pending, last_number = [], [], [], {}, 0
+    for event in events:
+        last_number = max(last_number, event.number)
+        if event.status == 'proposed':
+            pending[event.number] = event.t
+            continue
+        pending.pop(event.number, None)
+        if event.status == 'failed':
+            failed.append(event.t)
+        else:
+            evaluated.append(event.t)
+            values.append(event.value)
+    none = np.empty((0, dimensions))
+    return Experiments(np.vstack([none, *evaluated]), np.array(values, dtype='float64').reshape(-1, 1),
+                       np.vstack([none, *failed]), pending, last_number)

@@ -1,0 +1,172 @@
+"""A file to which one process at a time adds lines, each on the disk before the next."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+from filelock import FileLock, Timeout
+
+
+class JournalInUseError(OSError):
+    """Another process writes to the journal."""
+
+
+class LockedFile:
+    """A file that grows at its end and belongs to this process until it is closed.
+
+    Opening it again in the same process closes it first, as happens when a cell of a notebook is run twice.
+
+    Args:
+        path: the file. Beside it is PATH.lock.
+
+    Attributes:
+        path: with all links resolved.
+        end: how many bytes are known to be on the disk. What the file holds beyond them is overwritten.
+
+    Raises:
+        JournalInUseError: another process has it open.
+        OSError: there is no such folder, or the lock cannot be written.
+    """
+
+    _open: ClassVar[dict[Path, 'LockedFile']] = {}
+
+    def __init__(self, path: os.PathLike[str] | str) -> None:
+        self.path = Path(path).resolve()
+        self.end = 0
+        self._process = os.getpid()
+        before = self._open.get(self.path)
+        if before is not None and before._process == self._process:
+            before.close()
+        self._lock = FileLock(f'{self.path}.lock', thread_local=False)
+        try:
+            if not self.path.parent.is_dir():  # The lock would make it, also where its name has a typing error.
+                raise FileNotFoundError(errno.ENOENT, 'There is no such folder')
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise JournalInUseError(f'The journal {self.path} is in use by another process. Stop that one, or give '
+                                    'this search a journal of its own.') from error
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        self._open[self.path] = self
+
+    def close(self) -> None:
+        """Lets others write to the file; `append` then raises ValueError."""
+        self._lock.release()
+        if self._open.get(self.path) is self:
+            del self._open[self.path]
+
+    def read(self) -> bytes:
+        """What the file holds, all of which is then known to be on the disk.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise OSError(error.errno, f'The journal {self.path} cannot be read: {error.strerror}') from error
+        self._stamp, self.end = self._stamp_now(), len(content)
+        return content
+
+    def create(self, content: bytes) -> None:
+        """Makes the file with its first content, in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            write_whole(self.path, content)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        self._stamp, self.end = self._stamp_now(), len(content)
+
+    def append(self, line: bytes) -> None:
+        """Writes a line and returns when it is on the disk; if that fails the file is as it was before.
+
+        Raises:
+            ValueError: the file was closed, or opened again since, or belongs to another process.
+            OSError: it cannot be written, or something else has changed it since it was read.
+        """
+        if self._open.get(self.path) is not self or os.getpid() != self._process:
+            raise ValueError(f'This journal of {self.path} is closed, or belongs to another process. Continue with the '
+                             'search that has opened it last, or open it again.')
+        try:
+            changed = self._stamp_now() != self._stamp
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        if changed:
+            raise OSError(f'The journal {self.path} was changed while a search had it open, so nothing was added to '
+                          'it. Create the search again, which reads it anew, and do the last step again.')
+        self.write(line)
+
+    def write(self, line: bytes) -> None:
+        """Makes the file end with `line`, after the bytes that are known to be on the disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            self._write(line)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+
+    def set_aside(self, content: bytes) -> Path:
+        """Adds a line to PATH.torn, and returns the path of that file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        torn = self.path.with_name(self.path.name + '.torn')
+        try:
+            with open(torn, 'ab') as file:
+                file.write(content + b'\n')
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        return torn
+
+    def _write(self, line: bytes) -> None:
+        file = os.open(self.path, os.O_WRONLY)
+        try:
+            os.lseek(file, self.end, os.SEEK_SET)
+            left = line
+            while left:
+                left = left[os.write(file, left):]
+            os.ftruncate(file, self.end + len(line))
+            os.fsync(file)
+            self.end += len(line)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(file, self.end)
+            raise
+        finally:
+            os.close(file)
+            self._stamp = self._stamp_now()
+
+    def _stamp_now(self) -> tuple[int, int, int]:
+        status = os.stat(self.path)
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
+    def _cannot_be_written(self, error: OSError) -> OSError:
+        return OSError(error.errno, f'The journal {self.path} cannot be written: {error.strerror or error}. What it '
+                       'holds is untouched. Make sure that its folder exists, is writable and has space, and do the '
+                       'last step again')
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file in one step: it is on the disk as a whole, or not there."""
+    unfinished = path.with_name(path.name + '.unfinished')
+    with open(unfinished, 'wb') as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    if os.name == 'posix':  # Elsewhere folders cannot be opened, and need not be.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

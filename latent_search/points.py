@@ -1,0 +1,152 @@
+"""Points in a box: checks of what a user gives, grids, the best distinct points, and variations of points."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+# How far points of a search have to be apart to be distinct, in units of the box's sides: 0.1 in the article's box.
+distinct_distance = 0.0125
+
+
+class Evaluated(Protocol):
+    """Anything that has evaluated points: a search, or what `search_with_gradients` returns.
+
+    Attributes:
+        domain: the bounds of the box, (d, 2).
+        X: the points, (n, d).
+        Y: their values, (n, 1).
+    """
+
+    @property
+    def domain(self) -> Array: ...
+
+    @property
+    def X(self) -> Array: ...  # noqa: N802 (GPyOpt's name)
+
+    @property
+    def Y(self) -> Array: ...  # noqa: N802 (GPyOpt's name)
+
+
+def check_integer(name: str, value: Any, at_least: int) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+        ValueError: `value` is not an integer, or is less than `at_least`. The message calls it `name`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise ValueError(f'{name} must be an integer of at least {at_least}, got {value!r}.')
+    return int(value)
+
+
+def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
+    """Returns points as float64 (n, d).
+
+    Args:
+        t: the points, n ≥ 1 rows of finite numbers.
+        dimensions: the number d that is expected; any number without it.
+
+    Raises:
+        ValueError: the points have another shape, or are not finite numbers.
+    """
+    t = np.asarray(t)
+    if t.ndim != 2 or len(t) == 0 or t.shape[1] != (dimensions or t.shape[1]) or t.dtype.kind not in 'iuf':
+        raise ValueError(f"Points must be numbers with shape (n, {dimensions or 'd'}), n ≥ 1, got {t.dtype} with shape "
+                         f'{t.shape}.')
+    if not np.isfinite(t).all():
+        raise ValueError('Points must be finite, got NaN or infinity.')
+    return t.astype('float64')
+
+
+def check_domain(domain: ArrayLike) -> Array:
+    """Returns the bounds of a box as float64 (d, 2).
+
+    Raises:
+        ValueError: `domain` is not a sequence of d ≥ 1 pairs `(low, high)` of finite numbers with low < high.
+    """
+    try:
+        box = np.array(domain, dtype='float64')
+    except (TypeError, ValueError):
+        box = np.empty(0)
+    if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0 or not np.isfinite(box).all():
+        raise ValueError(f'domain must be a sequence of pairs (low, high) of finite numbers, got {domain!r}.')
+    if not (box[:, 0] < box[:, 1]).all():
+        raise ValueError(f'Each pair of domain must have low < high, got {domain!r}. Leave out a coordinate that is '
+                         'fixed, and put it back inside the objective.')
+    return box
+
+
+def create_grid(domain: ArrayLike, points: int = 80) -> tuple[Array, Array, Array]:
+    """Creates a regular grid over a box of two dimensions.
+
+    Args:
+        domain: the bounds, two pairs `(low, high)`.
+        points: how many there are along each side.
+
+    Returns:
+        `gx, gy, t`: the coordinates of the grid, each (points, points), and its points as rows, (points², 2).
+    """
+    gx, gy = np.meshgrid(*(np.linspace(low, high, points) for low, high in check_domain(domain)))
+    return gx, gy, np.c_[gx.ravel(), gy.ravel()]
+
+
+def spaced_best(points: Array, values: Array, num: int, spacing: float) -> NDArray[np.intp]:
+    """Indices of the lowest values at points (n, d) that are at least `spacing` apart: at most `num`, lowest first."""
+    chosen: list[int] = []
+    for index in np.argsort(values, kind='stable'):
+        if len(chosen) == num:
+            break
+        if not chosen or np.linalg.norm(points[chosen] - points[index], axis=1).min() >= spacing:
+            chosen.append(index)
+    return np.array(chosen)
+
+
+def top(search: Evaluated, num: int = 10, distance: float = distinct_distance) -> tuple[Array, Array]:
+    """The best evaluations of a search that are also distinct, best first.
+
+    Args:
+        search: the search.
+        num: how many at most.
+        distance: how far they are from each other at least, in units of the box's sides. The default is the spacing of
+            a search's proposals. 0 gives the best, distinct or not.
+
+    Returns:
+        Points (num, d) and values (num, 1), fewer if there are fewer.
+
+    Raises:
+        ValueError: the search has no evaluations, or `num` is not a positive integer.
+    """
+    num = check_integer('num', num, at_least=1)
+    X, Y = search.X, search.Y  # noqa: N806 (GPyOpt's names)
+    if len(Y) == 0:
+        raise ValueError('The search has no evaluations. Call run_optimization first.')
+    low, high = search.domain.T
+    best = spaced_best((X - low) / (high - low), Y[:, 0], num, distance)
+    return X[best], Y[best]
+
+
+def sample_around(points: ArrayLike, radius: float, num: int, seed: int = 0) -> Array:
+    """Draws points uniformly from the balls around some points: variations of them.
+
+    Args:
+        points: the centres, (m, d), each equally likely.
+        radius: of the balls, in units of the space.
+        num: how many points are drawn.
+        seed: governs the draw.
+
+    Returns:
+        float64 (num, d).
+
+    Raises:
+        ValueError: `points` are not finite numbers with shape (m, d), or `radius` or `num` is not positive.
+    """
+    centers = check_points(points)
+    if not 0 < radius < np.inf:
+        raise ValueError(f'radius must be a positive number, got {radius!r}.')
+    rng = np.random.default_rng(check_integer('seed', seed, at_least=0))
+    num, d = check_integer('num', num, at_least=1), centers.shape[1]
+    directions = rng.normal(size=(num, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return centers[rng.integers(len(centers), size=num)] + radius * rng.uniform(size=(num, 1)) ** (1 / d) * directions

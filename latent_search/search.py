@@ -1,0 +1,441 @@
+"""A search for the minimum of a function in a box, or of an experiment: ask where, tell what came of it."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from latent_search.events import Event, Experiment, Experiments, replay
+from latent_search.points import Array, check_domain, check_integer, check_points, create_grid
+from latent_search.threads import blas_threads
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from latent_search.acquisition import SpacedExpectedImprovement
+    from latent_search.gaussian_process import GaussianProcess
+
+logger = logging.getLogger(__name__)
+
+Objective = Callable[[Array], ArrayLike]
+
+
+def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
+                     lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
+                     journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
+    """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
+
+    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far. The next one is
+    where the expected improvement is highest, at a distance from those that are there; see `gaussian_process` and
+    `acquisition`. The search starts with six points that fill the box evenly (Sobol).
+
+    Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
+
+    Args:
+        objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better. None if
+            values come from outside.
+        domain: the bounds of the box, a sequence of d pairs `(low, high)`.
+        seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
+        lower_bound: a cheap function of points, like the objective, that is never above the objective, such as
+            `nll_prior` for the article's objectives. Only the difference is modelled. Without it, the whole objective
+            is.
+        published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
+            of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
+            starting points.
+        noisy: whether repeating an experiment gives another value. The size of the noise is learned.
+        journal: path of a CSV file in which each proposal and each result is written at once, made where there is
+            none. If the file exists, the search continues from it; see `journal`.
+
+    Returns:
+        A `LatentOptimizer`.
+
+    Raises:
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, options
+            exclude each other (a lower bound needs exact values; the article's settings know neither bound nor noise),
+            or the journal is damaged.
+        JournalInUseError: another process writes to the journal.
+        OSError: the journal cannot be read or written.
+    """
+    return LatentOptimizer(objective, domain, seed, lower_bound=lower_bound, published=published, noisy=noisy,
+                           journal=journal)
+
+
+class LatentOptimizer:
+    """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
+
+    A search is the list of its events, and everything else follows from them. A proposal depends on the seed and on the
+    experiments so far (evaluated, pending and failed) and on nothing else: the Gaussian process is fitted anew for
+    each. So looking at a search does not change what it does next, and an interrupted search continues as if it had not
+    been interrupted. Several threads may use one search.
+
+    Attributes:
+        objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).
+        num_starting_points: how many evaluations it takes before a model is fitted.
+        num_threads: of BLAS, while a proposal is computed. One is fastest for matrices this small.
+        error: the text of the exception that ended this search in `run_searches`; None if nothing did.
+    """
+
+    num_threads = 1
+    error: str | None = None
+
+    def __init__(self, objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
+                 lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
+                 journal: os.PathLike[str] | str | None = None) -> None:
+        if noisy and lower_bound is not None:
+            raise ValueError('lower_bound is for exact values: noisy ones may be below any bound. Leave out one of '
+                             'lower_bound and noisy.')
+        if published and (noisy or lower_bound is not None):
+            raise ValueError("published=True searches with the article's settings, which know neither a lower bound "
+                             'nor exact values. Leave out lower_bound and noisy, or leave out published.')
+        self.objective = objective
+        self.domain = check_domain(domain)
+        self.seed = check_integer('seed', seed, at_least=0)
+        self.lower_bound = lower_bound
+        self.published = published
+        self.noisy = noisy
+        self.num_starting_points = 2 if published else 6
+        self._events: list[Event] = []
+        self._replayed = replay([], len(self.domain))
+        # A value that could not be written to the journal yet, by the number of its experiment.
+        self._evaluated: dict[int, float] = {}
+        self._lock = threading.RLock()
+        self._journal = None
+        if journal is not None:
+            from latent_search.journal import Journal
+
+            self._journal = Journal(journal, self.domain)
+            self.restore(self._journal.events)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Proposals and results in their order."""
+        return tuple(self._events)
+
+    @property
+    def X(self) -> Array:  # noqa: N802 (GPyOpt's name)
+        """The points evaluated so far, float64 (n, d), in the order of their results."""
+        return self._replayed.X.copy()
+
+    @property
+    def Y(self) -> Array:  # noqa: N802 (GPyOpt's name)
+        """Their values, float64 (n, 1). Smaller is better."""
+        return self._replayed.Y.copy()
+
+    @property
+    def failed(self) -> Array:
+        """The points of experiments that failed, float64 (m, d)."""
+        return self._replayed.failed.copy()
+
+    @property
+    def pending(self) -> list[Experiment]:
+        """The experiments that were proposed and have no result yet, oldest first."""
+        return [Experiment(number, t.copy()) for number, t in self._replayed.pending.items()]
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether each event is written to a journal."""
+        return self._journal is not None
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """Takes over the events of a search with the same settings, such as one that ran in another process.
+
+        They are not written to a journal.
+        """
+        with self._lock:
+            self._events += [event._replace(t=np.array(event.t)) for event in events]
+            self._replayed = replay(self._events, len(self.domain))
+
+    def ask(self, q: int = 1) -> list[Experiment]:
+        """Proposes `q` new experiments, which are then pending. Each keeps its distance from those that are already.
+
+        Args:
+            q: how many. After an interruption, ask only for those that are missing beside `pending`.
+
+        Raises:
+            ValueError: `q` is not a positive integer; or the search has the article's settings, which know of no
+                pending experiments, and there is one.
+            OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
+        """
+        q = check_integer('q', q, at_least=1)
+        with self._lock:
+            if self.published and q + len(self._replayed.pending) > 1:
+                raise ValueError("The article's settings propose one experiment at a time, and there would be "
+                                 f'{q + len(self._replayed.pending)}. Tell the results of those that are pending '
+                                 'first.')
+            return [self._ask() for _ in range(q)]
+
+    def tell(self, number: int, value: ArrayLike) -> None:
+        """Takes the result of a pending experiment, in whatever order results come. Smaller is better.
+
+        Args:
+            number: that of the experiment.
+            value: one finite number; an experiment that has none is told with `tell_failed`.
+
+        Raises:
+            ValueError: there is no pending experiment of that number, or the value is not one finite number, or below
+                the lower bound. The experiment is then still pending.
+            OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
+        """
+        y = np.asarray(value)
+        with self._lock:
+            t = self._pending_point(number)
+            self._record(int(number), 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y))
+
+    def tell_failed(self, number: int, reason: object = '') -> None:
+        """Records that a pending experiment failed: it gets no value, and the search avoids its surroundings.
+
+        Args:
+            number: that of the experiment.
+            reason: written into the journal as text.
+
+        Raises:
+            ValueError: there is no pending experiment of that number.
+            OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
+        """
+        with self._lock:
+            t = self._pending_point(number)
+            self._record(int(number), 'failed', t, note=str(reason))
+
+    def add_known(self, t: ArrayLike, values: ArrayLike) -> None:
+        """Adds results that no proposal asked for, such as those of training images: a warm start.
+
+        Args:
+            t: points in the box, (n, d).
+            values: their values, (n, 1). Smaller is better.
+
+        Raises:
+            ValueError: points or values have another shape or are not finite, a point is out of the box, or a value is
+                below the lower bound. Nothing is added then.
+            OSError: the journal cannot be written. Those before the failure are in `X` and `Y`.
+        """
+        points, y = check_points(t, len(self.domain)), np.asarray(values)
+        if y.shape != (len(points), 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
+            raise ValueError(f'values must be finite numbers with shape ({len(points)}, 1), one a point, got {y.dtype} '
+                             f'with shape {y.shape}.')
+        outside = ~((points >= self.domain[:, 0]) & (points <= self.domain[:, 1])).all(axis=1)
+        if outside.any():
+            raise ValueError(f'{outside.sum()} of the {len(points)} points are not within the bounds, the first is '
+                             f'{points[outside][0]}. Leave them out, or search a larger box.')
+        rows = points[:, np.newaxis]
+        checked = [self._checked_value(row, value[np.newaxis]) for row, value in zip(rows, y, strict=True)]
+        with self._lock:
+            for row, value in zip(rows, checked, strict=True):
+                self._record(self._replayed.last_number + 1, 'known', row, value)
+
+    def close(self) -> None:
+        """Leaves the journal to others, who may edit it or continue from it; the end of the process does so too."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def run_optimization(self, max_iter: int) -> None:
+        """Evaluates the starting points, if that is still to do, and then `max_iter` proposals.
+
+        Pending experiments, whose evaluation was interrupted, are the first of them.
+
+        Args:
+            max_iter: number of proposals to evaluate, 0 or more.
+
+        Raises:
+            ValueError: there is no objective, or it returned something other than one finite number. After this and
+                after any error that the objective raises itself, all earlier evaluations are in `X` and `Y`, and the
+                search can continue.
+        """
+        max_iter = check_integer('max_iter', max_iter, at_least=0)
+        missing = max(self.num_starting_points - len(self._replayed.X), 0)
+        name = getattr(self.objective, '__name__', '')
+        with tqdm(total=missing + max_iter, desc=name if name.isidentifier() else 'search', unit='evaluation',
+                  file=sys.stdout) as bar:
+            for _ in range(missing + max_iter):
+                self.step()
+                bar.update()
+                bar.set_postfix(best=f'{self._replayed.Y.min():.4g}', refresh=False)
+
+    def step(self) -> None:
+        """Evaluates one experiment: the oldest that is pending, or else a new proposal. For errors see above."""
+        if self.objective is None:
+            raise ValueError('This search has no objective, as its results come from outside. Use ask and tell, or '
+                             'create it with a function.')
+        pending = self.pending
+        experiment = pending[0] if pending else self.ask()[0]
+        if experiment.number not in self._evaluated:
+            value = np.asarray(self.objective(experiment.t.copy()))
+            self._evaluated = {experiment.number: self._checked_value(experiment.t, value)}
+        # If the journal cannot be written, the value is there when the search continues.
+        with self._lock:
+            self._record(experiment.number, 'done', experiment.t, self._evaluated[experiment.number])
+
+    def suggest_next_locations(self) -> Array:
+        """The point where the next evaluation would be made, float64 (1, d); `ask` proposes it."""
+        experiments = self._replayed
+        if self.published and experiments.pending:
+            raise ValueError("The article's settings propose one experiment at a time, and "
+                             f'{len(experiments.pending)} are pending. Tell their results first.')
+        state = self._random_state(experiments.num)
+        rng = np.random.RandomState(state)
+        if len(experiments.X) < self.num_starting_points:
+            return self._starting_point(experiments, rng)
+        from latent_search import gpyopt_engine
+
+        try:
+            with blas_threads(self.num_threads):
+                if self.published:
+                    return gpyopt_engine.propose_as_published(self.domain, experiments.X, experiments.Y, state)
+                model, acquisition = self._model_and_acquisition(experiments)
+                return gpyopt_engine.propose(model, acquisition, self.domain, experiments.X, experiments.Y, rng)
+        except np.linalg.LinAlgError as error:
+            logger.warning('No Gaussian process can be fitted to these %d evaluations (%s); the next point is a random '
+                           'one.', len(experiments.X), error)
+            return self._random_point(rng)
+
+    def posterior(self, t: ArrayLike) -> tuple[Array, Array, Array]:
+        """Fits the Gaussian process to all evaluations and predicts at points `t` (n, d).
+
+        Returns:
+            Posterior mean, posterior standard deviation of the function without noise, and expected improvement on
+            the lowest posterior mean among the evaluated and pending points, each (n, 1) in the units of the objective.
+
+        Raises:
+            ValueError: there are fewer evaluations than starting points, or `t` has another shape.
+        """
+        experiments = self._replayed
+        if len(experiments.X) < self.num_starting_points:
+            raise ValueError(f'There are {len(experiments.X)} evaluations, and a posterior needs '
+                             f'{self.num_starting_points}. Call run_optimization first.')
+        points = check_points(t, len(self.domain))
+        with blas_threads(self.num_threads):
+            if self.published:
+                from latent_search import gpyopt_engine
+
+                state = self._random_state(len(experiments.X))
+                return gpyopt_engine.posterior_as_published(self.domain, experiments.X, experiments.Y, state, points)
+            model, _ = self._model_and_acquisition(experiments)
+            model.fit(experiments.X, experiments.Y)
+            return *model.predict(points), np.exp(model.log_ei(points, model.incumbent()))
+
+    def plot_acquisition(self, unit: str = 'nats') -> 'Figure':
+        """Draws posterior mean, posterior standard deviation and expected improvement over a box of two dimensions.
+
+        Returns:
+            A figure with the evaluated points, and the next proposal where expected improvement is highest.
+
+        Raises:
+            ValueError: the box has other than two dimensions, or there are too few evaluations.
+        """
+        if len(self.domain) != 2:
+            raise ValueError(f'plot_acquisition draws a box of two dimensions, this one has {len(self.domain)}.')
+        from latent_search import figures
+
+        gx, gy, t = create_grid(self.domain)
+        mean, std, ei = self.posterior(t)
+        return figures.plot_acquisition(gx, gy, mean, std, ei, self.X, self.suggest_next_locations(), unit)
+
+    def plot_trajectory(self, gx: Array, gy: Array, values: Array, title: str) -> 'Figure':
+        """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
+
+        Args:
+            gx: first coordinates of a grid, (m, k).
+            gy: second coordinates, (m, k).
+            values: the objective at the grid's points, (m * k,), nats.
+            title: of the figure.
+
+        Raises:
+            ValueError: the box has other than two dimensions, there are no evaluations, or `values` are not the grid's.
+        """
+        from latent_search import figures
+
+        return figures.plot_trajectory(gx, gy, values, self.X, self.Y, title)
+
+    def plot_experiments(self, title: str, expected: Callable[[Array], Array] | None = None) -> 'Figure':
+        """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
+
+        Args:
+            title: of the figure.
+            expected: for a noisy search, a function of points (n, d) that returns values (n, 1) without noise, if there
+                is one. The best so far is then also drawn without its noise.
+
+        Raises:
+            ValueError: there are no results.
+        """
+        from latent_search import figures
+
+        results = [event for event in self.events if event.status != 'proposed']
+        statuses = np.array([event.status for event in results])
+        values = np.array([np.nan if event.value is None else event.value for event in results])
+        experiments = replay(results, len(self.domain))
+        without_noise = None
+        if expected is not None and len(experiments.X):
+            best = [experiments.Y[:n].argmin() for n in range(1, len(experiments.Y) + 1)]
+            without_noise = expected(experiments.X[best])[:, 0]
+        return figures.plot_experiments(statuses, values, title, without_noise)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._journal is not None:
+            raise TypeError('A search with a journal cannot be pickled or copied, as its journal belongs to one '
+                            'process. Create it there from the same file, after close().')
+        return {name: value for name, value in self.__dict__.items() if name != '_lock'}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    def _random_point(self, rng: np.random.RandomState) -> Array:
+        low, high = self.domain.T
+        return rng.uniform(low, high, size=(1, len(low)))
+
+    def _random_state(self, num_experiments: int) -> NDArray[np.uint32]:
+        return np.random.SeedSequence((self.seed, num_experiments)).generate_state(4).astype(np.uint32)
+
+    def _ask(self) -> Experiment:
+        number = self._replayed.last_number + 1
+        t = self.suggest_next_locations()
+        self._record(number, 'proposed', t)
+        return Experiment(number, t.copy())
+
+    def _pending_point(self, number: int) -> Array:
+        pending = self._replayed.pending
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number not in pending:
+            raise ValueError(f'There is no pending experiment {number!r}. The pending ones are '
+                             f'{", ".join(map(str, pending)) or "none"}.')
+        return pending[int(number)]
+
+    def _record(self, number: int, status: str, t: Array, value: float | None = None, note: str = '') -> None:
+        event = Event(number, status, t, value, note)
+        if self._journal is not None:
+            self._journal.append(event)
+        self.restore([event])
+
+    def _checked_value(self, t: Array, y: np.ndarray) -> float:
+        kept = f'The {len(self._replayed.X)} evaluations before it are kept in X and Y.'
+        if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(float(y[0, 0])):
+            raise ValueError(f'At {t} the value must be one finite number with shape (1, 1), got {y!r}. {kept} An '
+                             'experiment without a value is told with tell_failed.')
+        if self.lower_bound is not None:
+            bound = np.asarray(self.lower_bound(t.copy()))
+            if bound.shape != (1, 1) or not y >= bound - 1e-6 * max(1.0, np.abs(bound).max()):
+                raise ValueError(f'At {t} the lower bound must be one number with shape (1, 1), not above the '
+                                 f"objective's {y[0, 0]:.6g}, got {bound!r}. {kept}")
+        return float(y[0, 0])
+
+    def _starting_point(self, experiments: Experiments, rng: np.random.RandomState) -> Array:
+        if self.published:
+            return self._random_point(rng)
+        from scipy.stats import qmc
+
+        # Sobol's sequence is even from the start only in powers of two.
+        index = experiments.num
+        sobol = qmc.Sobol(len(self.domain), rng=self.seed).random_base2(max(3, index.bit_length()))
+        return qmc.scale(sobol[[index]], *self.domain.T)
+
+    def _model_and_acquisition(self, experiments: Experiments) -> tuple['GaussianProcess', 'SpacedExpectedImprovement']:
+        from latent_search.acquisition import SpacedExpectedImprovement
+        from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+
+        pending = [t[0] for t in experiments.pending.values()]
+        model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
+                 else SquaredGaussianProcess(self.domain, self.lower_bound, pending))
+        return model, SpacedExpectedImprovement(model, experiments.failed)

@@ -1,0 +1,33 @@
+"""How many BLAS threads compute, for as long as any search in this process needs it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from threadpoolctl import threadpool_limits
+
+_lock = threading.Lock()
+_limit = ExitStack()
+_users = 0
+
+
+@contextmanager
+def blas_threads(num: int) -> Iterator[None]:
+    """Limits BLAS to `num` threads in this process, and restores the number that it had.
+
+    The covariance matrices of a search are so small that several threads spend their time waiting for each other. The
+    limit belongs to the whole process. So where blocks overlap, in one thread or in several, the first to enter sets
+    it and the last to leave restores it.
+    """
+    global _users
+    with _lock:
+        if _users == 0:
+            _limit.enter_context(threadpool_limits(num, user_api='blas'))
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.close()
