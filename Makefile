@@ -3,21 +3,27 @@ NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
+PIP := python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-backends lab train bench notebook clean
+.PHONY: run test test-all test-backends lab train bench notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	$(BIN)/python notebooks/run.py $(NOTEBOOK)
 
-test: $(INSTALLED)  ## check style and run all tests, those on a local Dask cluster too
-	@$(BIN)/python -c 'import distributed' 2>/dev/null || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dask]' -c constraints.txt
+test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/mypy
+	$(PYTEST) -m 'not slow'
 
-test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run a part of the tests on each
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[backends]' -c constraints.txt
-	$(BIN)/python -m pytest tests/test_backends.py
+test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
+	$(BIN)/$(PIP) -e '.[dask]' -c constraints.txt
+	$(PYTEST) -m slow
+	$(MAKE) test-backends
+
+test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
+	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
+	$(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backends
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
 
@@ -26,20 +32,23 @@ lab: $(INSTALLED)  ## open the notebook in JupyterLab
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
+	$(BIN)/python benchmarks/tables.py
 
-bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures that README shows
-	$(BENCH_BIN)/python benchmarks/search.py
+bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/search.py
 	$(BENCH_BIN)/python benchmarks/training.py
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv build/bench-venv
-	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
+	$(BENCH_BIN)/$(PIP) -r benchmarks/requirements.txt -c constraints.txt
 	@touch $@
 
-notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and README's figures
+notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
 	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
-	cp build/variational_autoencoder_opt/10-*.png docs/ten-best.png
-	cp build/variational_autoencoder_opt/07-*.png docs/regret.png
+	$(BIN)/python benchmarks/tables.py
+
+docs: $(INSTALLED)  ## write all tables of README, docs/ and the models' card from what was measured
+	$(BIN)/python benchmarks/tables.py
 
 clean:  ## delete everything that was installed or built
 	rm -rf .venv build *.egg-info
@@ -48,5 +57,5 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or later is needed, this is {sys.version}"'
 	@echo 'Installing into .venv (2.7 GB; only the first time) ...'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/$(PIP) -r requirements.txt -c constraints.txt
 	@touch $@

@@ -1,10 +1,11 @@
 """Compares searches for digits: random, GPyOpt as published, ours, BoTorch, Optuna, scikit-optimize.
 
-`make bench` installs what is compared into an environment of its own and runs this. Everything searches the article's
+`make bench` installs what is compared into an environment of its own and runs this, with TQDM_DISABLE=1 for no progress
+bars. Everything searches the article's
 second objective, with 52 evaluations, for the same targets and seeds, on the pretrained models. MNIST's training images
 are needed for warm starts and for the box in ten dimensions.
-The tables that README quotes are printed and written to benchmarks/results/, which is also where the notebook's figure
-of regret against evaluations comes from. Times are measured first, one search at a time; then two processes run the
+The tables are printed, written to benchmarks/results/, and from there into the pages; the notebook's figure of regret
+against evaluations comes from there, too. Times are measured first, one search at a time; then two processes run the
 searches that regret is measured on.
 """
 
@@ -20,29 +21,24 @@ from types import SimpleNamespace
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.optimize import minimize
+from tables import fixed, update_pages
 from threadpoolctl import threadpool_limits
 
-import vae_opt_util
+from latent_search import create_grid, create_optimizer, distinct_distance, top
+from latent_search.gpyopt_engine import import_gpyopt, propose_as_published
+from latent_search.threads import blas_threads
+from mnist_vae.data import choose_per_label, load_data
+from mnist_vae.measures import encode, latent_bounds, mean_pixel_distance, predict
 from vae_opt_util import benchmark_results_dir as results_dir
 from vae_opt_util import (
     checkpoints_dir,
-    choose_per_label,
     create_decode_classify,
-    create_grid,
     create_nll,
     create_nll_with_gradient,
-    create_optimizer,
-    distinct_distance,
-    encode,
-    latent_bounds,
-    load_data,
     load_pretrained,
-    mean_pixel_distance,
     nll_all_targets,
     nll_of_probs,
     nll_prior,
-    predict,
-    top,
 )
 
 domain = np.array([(-4.0, 4.0)] * 2)
@@ -51,24 +47,26 @@ in_two, in_ten = 'vae-predictor-softmax', 'vae-predictor-softmax-10d'
 checkpoints_dir = checkpoints_dir.parent / 'bench'
 
 
-def ours(objective, domain, seed, budget, lower_bound=nll_prior, published=False):
-    search = create_optimizer(objective, domain, seed, lower_bound, published)
+def evaluated(search, budget):
+    """Evaluates experiments until there are `budget`: points (budget, d) and values (budget,)."""
     while len(search.X) < budget:
-        search._step()
+        search.step()
     return search.X, search.Y[:, 0]
 
 
-def as_published(objective, domain, seed, budget):
-    return ours(objective, domain, seed, budget, published=True)
+def ours(objective, domain, seed, budget, lower_bound=nll_prior):
+    return evaluated(create_optimizer(objective, domain, seed, lower_bound=lower_bound), budget)
+
+
+def as_published(objective, domain, seed, budget, num_threads=1):
+    search = create_optimizer(objective, domain, seed, published=True)
+    search.num_threads = num_threads
+    return evaluated(search, budget)
 
 
 def as_published_all_threads(objective, domain, seed, budget):
     """GPyOpt as it comes, with a BLAS thread for each core; `create_optimizer` gives it one, which is faster."""
-    vae_opt_util.threadpool_limits = lambda _, user_api: threadpool_limits(os.cpu_count(), user_api)
-    try:
-        return as_published(objective, domain, seed, budget)
-    finally:
-        vae_opt_util.threadpool_limits = threadpool_limits
+    return as_published(objective, domain, seed, budget, num_threads=os.cpu_count())
 
 
 def without_bound(objective, domain, seed, budget):
@@ -82,7 +80,7 @@ def on_fresh_seeds(objective, domain, seed, budget):
 
 def in_batches(objective, domain, seed, budget, q=4):
     """Four experiments at a time: the next four are proposed when all results are there."""
-    search = create_optimizer(None, domain, seed, nll_prior)
+    search = create_optimizer(None, domain, seed, lower_bound=nll_prior)
     while len(search.X) < budget:
         for experiment in search.ask(q):
             search.tell(experiment.number, objective(experiment.t))
@@ -91,7 +89,7 @@ def in_batches(objective, domain, seed, budget, q=4):
 
 def with_workers(objective, domain, seed, budget, q=4):
     """Four workers: whichever is ready gets the next proposal, while those of the others are pending."""
-    search, rng = create_optimizer(None, domain, seed, nll_prior), np.random.default_rng(seed)
+    search, rng = create_optimizer(None, domain, seed, lower_bound=nll_prior), np.random.default_rng(seed)
     while len(search.X) < budget:
         search.ask(q - len(search.pending))
         experiment = search.pending[rng.integers(q)]
@@ -102,32 +100,28 @@ def with_workers(objective, domain, seed, budget, q=4):
 def local_penalization(objective, domain, seed, budget, q=4):
     """GPyOpt's own batches, with its settings as published.
 
-    They fail with the SciPy of today, whose minimum is a number and no longer an array: `res.fun[0][0]`.
+    They fail with SciPy 1.17, whose minimum is a number and no longer an array (`res.fun[0][0]`); patched here.
     """
-    gpyopt = vae_opt_util._import_gpyopt()
-
     def with_an_array(*args, **kwargs):
         found = minimize(*args, **kwargs)
         found.fun = np.reshape(found.fun, (1, 1))
         return found
 
-    gpyopt.core.evaluators.batch_local_penalization.scipy = SimpleNamespace(
+    import_gpyopt().core.evaluators.batch_local_penalization.scipy = SimpleNamespace(
         optimize=SimpleNamespace(minimize=with_an_array))
     x = np.random.default_rng(seed).uniform(*domain.T, (q, len(domain)))
     y = np.array([objective(row[np.newaxis])[0] for row in x])
-    space = [{'name': f't{i}', 'type': 'continuous', 'domain': tuple(bounds)} for i, bounds in enumerate(domain)]
     while len(x) < budget:
-        with vae_opt_util._gpyopt_call(seed, len(x)):
-            new = gpyopt.methods.BayesianOptimization(
-                f=None, domain=space, X=x, Y=y, model_type='GP', acquisition_type='EI', acquisition_jitter=0.01,
-                exact_feval=False, evaluator_type='local_penalization', batch_size=q).suggest_next_locations()
+        state = np.random.SeedSequence((seed, len(x))).generate_state(4)
+        with blas_threads(1):
+            new = propose_as_published(domain, x, y, state, evaluator_type='local_penalization', batch_size=q)
         x, y = np.vstack((x, new)), np.vstack((y, [objective(row[np.newaxis])[0] for row in new]))
     return x, y[:, 0]
 
 
 def warm(objective, domain, seed, budget, per_label, target, encodings):
     """Starts with encoded training images, drawn anew for each seed, and what the classifier reads in them."""
-    search = create_optimizer(None, domain, seed, nll_prior)
+    search = create_optimizer(None, domain, seed, lower_bound=nll_prior)
     inside = ((encodings['t'] >= domain[:, 0]) & (encodings['t'] <= domain[:, 1])).all(axis=1)
     t, y, probs = (encodings[key][inside] for key in ('t', 'y', 'probs'))
     chosen = choose_per_label(y, per_label, seed)
@@ -206,14 +200,14 @@ def ours_shared(label_probs, seed, budget):
     Returns:
         Points (10 * budget, 2) and the objectives of all targets there, (10 * budget, 10).
     """
-    searches = [create_optimizer(None, domain, 10 * seed + target, nll_prior) for target in range(10)]
     points, values = np.empty((0, 2)), np.empty((0, 10))
     for step in range(10 * budget):
-        search, target = searches[step % 10], step % 10
-        if step // 10 >= 1:
+        target = step % 10
+        search = create_optimizer(None, domain, 10 * seed + target, lower_bound=nll_prior)
+        if step >= 10:
             lowest = np.argsort(values[:, target], kind='stable')[:300]
-            search.X, search.Y = points[lowest], values[lowest, target:target + 1]
-        x = search.suggest_next_locations() if step >= 10 else search._starting_point()
+            search.add_known(points[lowest], values[lowest, target:target + 1])
+        x = search.suggest_next_locations()
         points, values = np.vstack((points, x)), np.vstack((values, nll_all_targets(label_probs, x)))
     return points, values
 
@@ -247,12 +241,10 @@ _models = {}
 
 
 def models():
-    """The pretrained models, loaded once in each process, with progress bars off."""
+    """The pretrained models, loaded once in each process."""
     if not _models:
         # The libraries that are compared warn of their own internals at each step.
         warnings.filterwarnings('ignore', module='skopt|sklearn|optuna|botorch|gpytorch|linear_operator')
-        bar = vae_opt_util.tqdm
-        vae_opt_util.tqdm = lambda *args, **kwargs: bar(*args, **{**kwargs, 'disable': True})
         classifier = load_pretrained('classifier')
         _models.update(classifier=classifier, judge=load_pretrained('judge'))
         for name in (in_two, in_ten):
@@ -409,9 +401,10 @@ def regrets_of(of_seeds, minima):
             np.concatenate([of_best for _, of_best in of_seeds]))
 
 
-summary_header = ['searches', 'regret, median', '90th percentile', 'worst', 'evaluations to 0.1 nats, median',
-                  '… 90th percentile', 'judge, ten best', '… ten distinct', 'pixel distance, ten best',
-                  '… ten distinct']
+of_best_header = ['judge: ten best', 'judge: ten best distinct', 'pixel distance: ten best',
+                  'pixel distance: ten best distinct']
+summary_header = ['searches', 'regret, median', 'regret, 90th percentile', 'regret, worst',
+                  'evaluations to 0.1 nats, median', 'evaluations to 0.1 nats, 90th percentile', *of_best_header]
 
 
 def summary(regrets, of_best):
@@ -421,7 +414,7 @@ def summary(regrets, of_best):
     # Searches that share their evaluations have made ten times as many.
     needed = ['', ''] if regrets.shape[1] > budget else [
         f'{n:.0f}' if n <= budget else f'> {budget}' for n in np.quantile(needed, (0.5, 0.9), method='higher')]
-    return [len(last), f'{np.median(last):.4f}', f'{np.quantile(last, 0.9):.4f}', f'{last.max():.3f}', *needed,
+    return [len(last), fixed(np.median(last), 4), fixed(np.quantile(last, 0.9), 4), fixed(last.max(), 3), *needed,
             *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
             *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))]
 
@@ -444,9 +437,9 @@ def measure_searches(seeds, n_jobs, resume):
         if name in methods:
             curves += curve(name, regrets)
         if name == 'ours':
-            write('targets', ['target', 'minimum', 'regret, median', '… largest', 'judge, ten best', '… ten distinct',
-                              'pixel distance, ten best', '… ten distinct', 'tenth distinct − best'],
-                  [[t, f'{minima[t]:.2f}', f'{np.median(last[of]):.4f}', f'{last[of].max():.4f}',
+            write('targets', ['target', 'minimum', 'regret, median', 'regret, largest', *of_best_header,
+                              'tenth distinct − best'],
+                  [[t, f'{minima[t]:.2f}', fixed(np.median(last[of]), 4), fixed(last[of].max(), 4),
                     *(f'{value:.1%}' for value in of_best[of][:, [0, 3]].mean(axis=0)),
                     *(f'{value:.2f}' for value in np.median(of_best[of][:, [1, 4, 5]], axis=0))]
                    for t in range(10) for of in [targets == t]])
@@ -455,7 +448,7 @@ def measure_searches(seeds, n_jobs, resume):
 
 
 def curve(name, regrets):
-    return [[name, n, *(f'{q:.5f}' for q in np.quantile(regrets[:, n - 1], (0.25, 0.5, 0.75)))]
+    return [[name, n, *(fixed(q, 5) for q in np.quantile(regrets[:, n - 1], (0.25, 0.5, 0.75)))]
             for n in range(1, budget + 1)]
 
 
@@ -530,7 +523,7 @@ def measure_growth(limits, targets=(4, 9)):
             if n <= limit:
                 rows.append([name, n, f'{np.median([times[n - 1] for times, _ in runs]):.1f}',
                              f'{1000 * np.median([(t[n - 1] - t[n - 11]) / 10 for t, _ in runs]):.0f}',
-                             f'{np.median([regret[:n].min() for _, regret in runs]):.5f}'])
+                             fixed(np.median([regret[:n].min() for _, regret in runs]), 5)])
     write('growth', ['search', 'evaluations', 'seconds', 'ms an evaluation, last ten', 'regret'], rows)
 
 
@@ -560,6 +553,7 @@ def main():
         slow = {'GPyOpt as published': arguments.seeds_of_slowest, 'BoTorch LogEI': arguments.seeds_of_slowest}
         measure_ten(dict.fromkeys(('random', 'ours', 'ours, no lower bound', *warm_starts), arguments.seeds) | slow,
                     n_jobs=2, resume=arguments.resume)
+    update_pages()
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 `make bench` runs this after the searches. It trains on MNIST, which takes about two hours on two cores; trainings
 that an interrupted run has finished, in build/bench-training, are read back. Seconds are measured first and by
 themselves, in rounds in which each way of training has its turn: nothing else should run then.
-The tables that README and the models' card quote are printed and written to benchmarks/results/, and README's figure.
+The tables are printed, written to benchmarks/results/, and from there into the pages, and docs/training.png is drawn.
 """
 
 import argparse
@@ -13,19 +13,20 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 from search import write
+from tables import update_pages
 
+from mnist_vae.backend import ops
+from mnist_vae.data import Data, load_data
+from mnist_vae.figures import label_colors
+from mnist_vae.measures import median_and_spread
+from mnist_vae.training import Recipe
 from vae_opt_util import (
     FAST_RECIPE,
     RECIPES,
-    Data,
-    Recipe,
     checkpoints_dir,
     create_model,
     evaluate,
     evaluate_classifier,
-    keras,
-    label_colors,
-    load_data,
     load_manifest,
     models_dir,
     reconstruction_loss,
@@ -57,11 +58,6 @@ ways = {"article's recipe, float32": Way(RECIPES[vae], 'float32', 3),
 article, mixed, *_ = ways
 
 
-def median_and_spread(values, digits):
-    spread = f' ({min(values):.{digits}f}–{max(values):.{digits}f})' if len(values) > 1 else ''
-    return f'{np.median(values):.{digits}f}{spread}'
-
-
 def measure_seconds(data, rounds):
     """Returns seconds an epoch of each way, four times those of a quarter of the images: lists of one a round."""
     quarter = Data(data.name, data.x_train[::4], data.y_train[::4], data.x_test[::4], data.y_test[::4])
@@ -69,7 +65,7 @@ def measure_seconds(data, rounds):
     for _ in range(rounds):
         for name, way in ways.items():
             # The first epoch holds the compilation.
-            _, (_, epoch) = train(vae, quarter, epochs=2, precision=way.precision, recipe=way.recipe)
+            _, (_, epoch) = train(vae, quarter, precision=way.precision, recipe=way.recipe._replace(epochs=2))
             seconds[name].append(4 * epoch['seconds'])
     write('training_seconds', ['training', 'seconds an epoch', 'faster by'],
           [[name, median_and_spread(values, 1), median_and_spread(np.divide(seconds[article], values), 2)]
@@ -82,9 +78,9 @@ def measure_step(data, steps=200):
     pixels = np.round(255 * data.x_train).astype('uint8')
     batches = np.random.default_rng(0).permutation(len(data.x_train))[:64 * steps].reshape(steps, 64)
     x = data.x_train[batches[0]]
-    parts = {'a batch in float32 to the device': lambda batch: keras.ops.convert_to_tensor(data.x_train[batch]),
-             'a batch in uint8 to the device, scaled there': lambda batch: keras.ops.cast(
-                 keras.ops.convert_to_tensor(pixels[batch]), 'float32') / 255}
+    parts = {'a batch in float32 to the device': lambda batch: ops.convert_to_tensor(data.x_train[batch]),
+             'a batch in uint8 to the device, scaled there': lambda batch: ops.cast(
+                 ops.convert_to_tensor(pixels[batch]), 'float32') / 255}
     for precision in ('float32', 'mixed_bfloat16'):
         model = create_model(vae, precision=precision)
         model.compile('rmsprop', reconstruction_loss, metrics=[reconstruction_loss])
@@ -175,6 +171,7 @@ def main():
     measure_step(data)
     measure_curves(data, seconds)
     measure_figures(data)
+    update_pages()
 
 
 if __name__ == '__main__':

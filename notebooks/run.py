@@ -1,8 +1,9 @@
 """Executes a notebook top to bottom, with its progress on the terminal, and leaves a page and figures to look at.
 
 `python notebooks/run.py notebooks/NAME.ipynb` writes the executed notebook, NAME.html, which needs no other file and no
-network, and each figure as PNG into build/NAME/. With `--in-place` the executed notebook also replaces the given one.
-`--set name=value` overrides a name that the notebook's cell tagged `parameters` assigns.
+network, and each figure as PNG into build/NAME/. `--set name=value` overrides a name that the notebook's cell tagged
+`parameters` assigns. With `--in-place` the executed notebook also replaces the given one, and its named figures replace
+those in docs/. A code cell names its figure in its metadata: `"figure": "ten-best"` becomes ten-best.png.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 build_dir = Path(__file__).resolve().parent.parent / 'build'
+docs_dir = build_dir.parent / 'docs'
 
 
 def override_parameters(notebook, overrides):
@@ -77,12 +79,53 @@ def execute(notebook, folder):
     notebook.metadata.kernelspec = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
 
 
+def named_figures(notebook):
+    """Returns the figures of an executed notebook that its cells name: a dict from names to the bytes of PNG files.
+
+    Raises:
+        ValueError: two cells have one name, a name is none for a file, or a cell with a name has not one figure.
+    """
+    figures = {}
+    for cell in notebook.cells:
+        name = cell.metadata.get('figure')
+        if name is None:
+            continue
+        if not re.fullmatch('[a-z0-9-]+', str(name)):
+            raise ValueError(f'The name of a figure has lower-case letters, digits and hyphens, got {name!r}.')
+        if name in figures:
+            raise ValueError(f'Two cells name their figure {name!r}. Give each figure a name of its own.')
+        pngs = _pngs(cell)
+        if len(pngs) != 1:
+            raise ValueError(f'The cell that names its figure {name!r} must draw one figure, it has {len(pngs)}.')
+        figures[name], = pngs
+    return figures
+
+
+def replace(notebook, path, docs=docs_dir):
+    """Writes an executed notebook to `path`, and its named figures as PNG into the folder `docs`."""
+    figures = named_figures(notebook)
+    nbformat.write(notebook, path)
+    for name, png in figures.items():
+        (docs / f'{name}.png').write_bytes(png)
+
+
+def _pngs(cell):
+    return [base64.b64decode(output.data['image/png']) for output in cell.get('outputs', [])
+            if 'image/png' in output.get('data', {})]
+
+
 def export(notebook, folder, name):
     """Writes an executed notebook into `folder` as notebook, as a page that stands alone, and its figures as PNG.
 
+    A figure's file has the name that its cell gives it, or else its number and the heading above it.
+
     Returns:
         The path of the page and the paths of the figures.
+
+    Raises:
+        ValueError: see `named_figures`.
     """
+    named_figures(notebook)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob('*.png'):
         path.unlink()
@@ -92,10 +135,9 @@ def export(notebook, folder, name):
     for cell in notebook.cells:
         if cell.cell_type == 'markdown' and (found := re.search(r'^#+ (.+)', cell.source, re.MULTILINE)):
             heading = re.sub(r'\W+', '-', found[1].lower()).strip('-')
-        for output in cell.get('outputs', []):
-            if 'image/png' in output.get('data', {}):
-                figures.append(folder / f'{len(figures) + 1:02}-{heading}.png')
-                figures[-1].write_bytes(base64.b64decode(output.data['image/png']))
+        for png in _pngs(cell):
+            figures.append(folder / f"{cell.metadata.get('figure') or f'{len(figures) + 1:02}-{heading}'}.png")
+            figures[-1].write_bytes(png)
 
     page = copy.deepcopy(notebook)
     for cell in page.cells:
@@ -119,7 +161,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('notebook', type=Path)
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='override a parameter')
-    parser.add_argument('--in-place', action='store_true', help='also replace the notebook by the executed one')
+    parser.add_argument('--in-place', action='store_true',
+                        help='also replace the notebook by the executed one, and its named figures in docs/')
     arguments = parser.parse_args()
 
     started = time.perf_counter()
@@ -129,7 +172,7 @@ def main():
     execute(notebook, arguments.notebook.resolve().parent)
     page, figures = export(notebook, build_dir / arguments.notebook.stem, arguments.notebook.stem)
     if arguments.in_place:
-        nbformat.write(notebook, arguments.notebook)
+        replace(notebook, arguments.notebook)
     print(f'\nExecuted in {time.perf_counter() - started:.0f} seconds.\nPage to look at: {page}\n'
           f'{len(figures)} figures as PNG: {page.parent}')
 

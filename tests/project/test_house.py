@@ -1,0 +1,133 @@
+"""The rooms: what may import what, and how large a room and a function may be."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# From the ground up. A file may import from its own floor and from those below.
+FLOORS = (('latent_search',), ('mnist_vae',), ('vae_opt_util',), ('alternatives',),
+          ('benchmarks', 'notebooks', 'models'))
+SOURCES = sorted(path for floor in FLOORS for room in floor
+                 for path in ([ROOT / f'{room}.py'] if (ROOT / f'{room}.py').exists() else (ROOT / room).rglob('*.py')))
+# Where latent_search may import what is heavy.
+ONLY_IN = {'GPyOpt': ['latent_search/gpyopt_engine.py'], 'GPy': [], 'matplotlib': ['latent_search/figures.py']}
+
+
+# Methods of named tuples.
+PUBLIC = {'_replace', '_asdict', '_fields', '_make'}
+
+
+def name_of(path):
+    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+
+
+def floor_of(name):
+    return next((i for i, floor in enumerate(FLOORS) if name.split('.')[0] in floor), None)
+
+
+def imports(path):
+    """All modules that a file imports, in functions too, and the names that it takes from them."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path}: relative import'
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
+
+
+def modules(path):
+    """Our modules that a file imports: `from package import module` counts as that module."""
+    ours = {name_of(source) for source in SOURCES}
+    return {module if f'{module}.{name}' not in ours else f'{module}.{name}'
+            for module, name in imports(path)} & ours - {name_of(path)}
+
+
+def test_all_rooms_are_seen():
+    assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == {
+        'latent_search', 'mnist_vae', 'vae_opt_util.py', 'alternatives.py', 'benchmarks', 'notebooks', 'models'}
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=name_of)
+def test_arrows_go_down(path):
+    upward = [module for module in modules(path) if floor_of(module) > floor_of(name_of(path))]
+
+    assert upward == []
+
+
+def test_no_circles():
+    left = {name_of(path): modules(path) for path in SOURCES}
+    while left:
+        ground = {name for name, below in left.items() if not below & left.keys()}
+        assert ground, f'circle among {sorted(left)}'
+        left = {name: below for name, below in left.items() if name not in ground}
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=name_of)
+def test_nothing_private_is_taken_from_another_file(path):
+    ours = {name_of(source) for source in SOURCES}
+    imported = {(name or module).split('.')[-1] for module, name in imports(path) if module in ours
+                or f'{module}.{name}' in ours}
+    taken = [name for module, name in imports(path) if module in ours and name and name.startswith('_')]
+    reached = [f'{node.value.id}.{node.attr}' for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+               if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+               and node.value.id in imported and node.attr.startswith('_') and not node.attr.startswith('__')
+               and node.attr not in PUBLIC]
+
+    assert taken + reached == []
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=name_of)
+def test_nothing_patches_another_module(path):
+    ours = {name_of(source) for source in SOURCES}
+    imported = {(name or module).split('.')[0] for module, name in imports(path)
+                if module in ours or f'{module}.{name}' in ours}
+    patched = [ast.unparse(target) for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+               if isinstance(node, ast.Assign) for target in node.targets
+               if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+               and target.value.id in imported]
+
+    assert patched == []
+
+
+@pytest.mark.parametrize('package', ONLY_IN)
+def test_only_one_file_of_the_search_imports(package):
+    importing = [str(path.relative_to(ROOT)) for path in SOURCES if path.relative_to(ROOT).parts[0] == 'latent_search'
+                 and any(module.split('.')[0] == package for module, _ in imports(path)
+                         if module is not None and not in_type_checking(path, module))]
+
+    assert importing == ONLY_IN[package]
+
+
+def in_type_checking(path, module):
+    """Whether a file imports a module only for its annotations."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    only_types = {node.module for branch in ast.walk(tree) if isinstance(branch, ast.If)
+                  and ast.unparse(branch.test) == 'TYPE_CHECKING' for node in branch.body
+                  if isinstance(node, ast.ImportFrom)}
+    return module in only_types
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=name_of)
+def test_rooms_and_functions_are_small(path):
+    text = path.read_text(encoding='utf-8')
+    assert text.count('\n') <= 700
+
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            documented = ast.get_docstring(node, clean=False) or ''
+            lines = node.end_lineno - node.lineno + 1 - (documented.count('\n') + 1 if documented else 0)
+            assert lines <= 60, f'{node.name} has {lines} lines'
+
+
+def test_test_files_are_small():
+    tests = subprocess.run(['git', 'ls-files', '--cached', '--others', '--exclude-standard', 'tests/*.py'], cwd=ROOT,
+                           capture_output=True, text=True, check=True).stdout.split()
+    sizes = {name: (ROOT / name).read_text(encoding='utf-8').count('\n') for name in tests if (ROOT / name).exists()}
+
+    assert len(sizes) > 20
+    assert {name: size for name, size in sizes.items() if size >= 400} == {}

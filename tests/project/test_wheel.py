@@ -1,0 +1,94 @@
+"""A wheel built from the tracked files, in a fresh environment: the search without Keras, and the pretrained models."""
+
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+SEARCH = """
+import sys
+from latent_search import create_optimizer
+
+search = create_optimizer(lambda t: (t ** 2).sum(axis=1, keepdims=True), [(-4, 4)] * 2, journal='journal.csv')
+search.run_optimization(3)
+assert len(search.X) == 9 and 'keras' not in sys.modules
+search.plot_experiments('nine').savefig('nine.png')
+"""
+
+LOAD = """
+import mnist_vae.pretrained
+from vae_opt_util import PRETRAINED, load_pretrained
+
+assert 'site-packages' in str(mnist_vae.pretrained.models_dir)
+for name in PRETRAINED:
+    assert load_pretrained(name).count_params() > 1000
+"""
+
+
+def run(*command, folder):
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """The build leaves files beside the sources, so it gets a copy of what is tracked."""
+    folder = tmp_path_factory.mktemp('source')
+    archive = subprocess.run(['git', 'archive', 'HEAD'], cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=BytesIO(archive)) as files:
+        files.extractall(folder, filter='data')
+    run(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '--wheel-dir', folder,
+        '.', folder=folder)
+    path, = folder.glob('*.whl')
+    return path
+
+
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory):
+    """An empty folder, and the Python of an environment with the wheel and what it asks for."""
+    folder = tmp_path_factory.mktemp('environment')
+    venv.create(folder / 'venv', with_pip=True)
+    python = folder / 'venv' / 'bin' / 'python'
+    run(python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wheel, '-c', ROOT / 'constraints.txt',
+        folder=folder)
+    (folder / 'empty').mkdir()
+    return folder / 'empty', python
+
+
+def test_wheel_has_the_models_and_no_tests(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert {path.name for path in (ROOT / 'models').glob('*.keras')} == {
+        name.removeprefix('mnist_vae/models/') for name in names if name.endswith('.keras')}
+    assert 'mnist_vae/models/manifest.json' in names and 'latent_search/py.typed' in names
+    assert not [name for name in names if 'test' in name.split('/')[0]]
+
+
+def test_search_alone(installed):
+    folder, python = installed
+
+    run(python, '-c', SEARCH, folder=folder)
+
+    packages = run(python, '-m', 'pip', 'list', '--format', 'freeze', folder=folder).lower()
+    assert 'gpyopt' in packages
+    assert not [package for package in ('keras', 'tensorflow', 'jupyter') if f'\n{package}==' in packages]
+
+
+def test_pretrained_models_from_an_empty_folder(installed):
+    """Keras comes from the environment of these tests; a folder named in a .pth file brings no editable installs."""
+    folder, python = installed
+    site_packages = next((python.parents[1] / 'lib').glob('python*')) / 'site-packages'
+    (site_packages / 'keras_of_the_tests.pth').write_text(sysconfig.get_path('purelib') + '\n')
+
+    run(python, '-c', LOAD, folder=folder)
