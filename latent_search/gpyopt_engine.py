@@ -6,7 +6,7 @@ GPyOpt is archived, so what it needs from its caller is done here:
   GPy replaces the function that formats them. Both are put back.
 - Its own search draws from NumPy's global random state and has no seed argument. The state is set from the search's
   seed and put back afterwards, under a lock. What ran before in the process makes no difference.
-- Its own search warns of infinities in hyperparameter restarts, which it discards. They are filtered there.
+- Its own search runs into infinities in hyperparameter restarts, which it discards. NumPy does not warn of them there.
 - Its own loop (`run_optimization`) is not used. It ends early and in silence where two proposals nearly coincide, where
   a fit fails (or with an AttributeError, as it names an exception that NumPy 2.4 no longer has), and where its
   `model_update_interval` is above 1.
@@ -27,7 +27,7 @@ from latent_search.acquisition import Acquisition
 from latent_search.gaussian_process import GaussianProcess
 from latent_search.points import Array
 
-# NumPy's global random state and the warning filters belong to the whole process.
+# NumPy's global random state belongs to the whole process, and so do the warning filters during the import.
 _process_lock = threading.RLock()
 
 
@@ -158,8 +158,7 @@ def _as_gpyopt_needs_it(state: NDArray[np.uint32]) -> Iterator[None]:
         before = np.random.get_state()
         np.random.seed(state)
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings('ignore', module='GPyOpt|GPy|paramz')
+            with np.errstate(all='ignore'):
                 yield
         finally:
             np.random.set_state(before)

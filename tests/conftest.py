@@ -1,36 +1,41 @@
 import os
+import sys
 
-import matplotlib
 import numpy as np
 import pytest
 
-import vae_opt_util
-from vae_opt_util import Data, load_data
-
-matplotlib.use('agg')
+# Keras, which takes seconds, is loaded in the fixtures that need it only.
 
 
 @pytest.fixture(scope='session')
 def mnist():
-    """MNIST, where the environment says that it is there; the tests never download it."""
+    """MNIST, if the environment names a file; the tests never download it."""
     if not os.environ.get('MNIST_NPZ'):
         pytest.skip('needs MNIST: set MNIST_NPZ to the path of an mnist.npz')
+    from mnist_vae.data import load_data
+
     return load_data('mnist')
 
 
 @pytest.fixture(scope='session')
 def digits():
+    from mnist_vae.data import load_data
+
     return load_data('digits')
 
 
 @pytest.fixture(scope='session')
 def few_digits(digits):
+    from mnist_vae.data import Data
+
     return Data('few digits', digits.x_train[:256], digits.y_train[:256], digits.x_test[:64], digits.y_test[:64])
 
 
 @pytest.fixture(scope='session')
 def pretrained():
     """The pretrained models, each loaded once."""
+    import vae_opt_util
+
     return {name: vae_opt_util.load_pretrained(name) for name in vae_opt_util.PRETRAINED}
 
 
@@ -39,7 +44,15 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def draw_into_memory():
+    import matplotlib
+
+    matplotlib.use('agg')
+
+
 @pytest.fixture(autouse=True)
 def close_figures():
     yield
-    matplotlib.pyplot.close('all')
+    if 'matplotlib.pyplot' in sys.modules:
+        sys.modules['matplotlib.pyplot'].close('all')

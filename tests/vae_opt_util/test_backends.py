@@ -14,7 +14,8 @@ import sys
 
 import numpy as np
 
-from vae_opt_util import PRETRAINED, keras, load_pretrained, predict
+from mnist_vae.backend import keras
+from vae_opt_util import PRETRAINED, load_pretrained, predict
 
 rng = np.random.default_rng(0)
 outputs = {}
@@ -35,13 +36,16 @@ import sys
 
 import jax
 
-from vae_opt_util import Data, keras, load_data, train
+from mnist_vae.backend import keras
+from mnist_vae.data import Data, load_data
+from vae_opt_util import recipe_for, train
 
 digits = load_data('digits')
 digits = Data('few digits', digits.x_train[:256], digits.y_train[:256], digits.x_test[:64], digits.y_test[:64])
 if len(jax.devices()) > 1:
     keras.distribution.set_distribution(keras.distribution.DataParallel())
-model, history = train('vae-predictor-softmax', digits, epochs=3, batch_size=32)
+model, history = train('vae-predictor-softmax', digits,
+                       recipe=recipe_for('vae-predictor-softmax', epochs=3, batch_size=32))
 devices = max(len(variable.value.sharding.device_set) for variable in model.variables)
 print(json.dumps({'devices': devices, 'history': history}))
 """

@@ -1,20 +1,22 @@
 import time
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
-from vae_opt_util import (
-    choose_per_label,
-    create_model,
+from latent_search.points import sample_around
+from mnist_vae.backend import keras, layers
+from mnist_vae.measures import (
+    assess_around,
     encode,
     knn_label_accuracy,
     label_regions,
     latent_bounds,
     linear_value_r2,
+    mean_pixel_distance,
     predict,
+    widest_radius,
 )
+from vae_opt_util import create_model
 
 pytestmark = pytest.mark.backends
 
@@ -100,25 +102,25 @@ def test_latent_bounds(rng):
             latent_bounds(bad)
 
 
-def test_choose_per_label(digits):
-    chosen, same, other = (choose_per_label(digits.y_train, 7, seed) for seed in (1, 1, 2))
+def test_assess_around(pretrained):
+    decoder, judge = pretrained['vae-predictor-softmax'].get_layer('decoder'), pretrained['judge']
+    points = np.array([[0.0, 0.0], [1.0, -1.0]])
 
-    np.testing.assert_array_equal(digits.y_train[chosen], np.repeat(np.arange(10), 7))
-    assert len(set(chosen)) == 70
-    np.testing.assert_array_equal(chosen, same)
-    assert set(chosen) != set(other)
+    assessed = assess_around(points, 3, decoder, judge, radii=[0.1, 3.0], num=12, seed=5)
+
+    assert assessed['images'].shape == (2, 12, 28, 28, 1) and assessed['read'].shape == (2, 12)
+    np.testing.assert_array_equal(assessed['radii'], [0.1, 3.0])
+    for i, radius in enumerate([0.1, 3.0]):
+        images = decoder.predict_on_batch(sample_around(points, radius, 12, 5).astype('float32'))
+        np.testing.assert_allclose(assessed['images'][i], images, atol=1e-5)
+        np.testing.assert_array_equal(assessed['read'][i], judge.predict_on_batch(images).argmax(axis=1))
+        assert assessed['share'][i] == list(assessed['read'][i]).count(3) / 12
+        assert assessed['diversity'][i] == pytest.approx(mean_pixel_distance(images), rel=1e-4)
+    assert len(set(assessed['read'][1])) > 1 and assessed['diversity'][1] > assessed['diversity'][0]
 
 
-def test_choose_all_of_a_label_and_no_more():
-    y = np.append(np.tile(np.arange(10), 3), [0, 1, 2, 3, 4, 5, 6, 8, 9])
-
-    assert set(np.flatnonzero(y == 7)) == set(choose_per_label(y, 3)[21:24])
-    with pytest.raises(ValueError, match='3 images of label 7, fewer than 4'):
-        choose_per_label(y, 4)
-    with pytest.raises(ValueError, match='0 images of label 9'):
-        choose_per_label(np.arange(9), 1)
-    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
-        choose_per_label(y, 0)
-    for bad in (y + 1, y - 1, y / 2, y[:, np.newaxis]):
-        with pytest.raises(ValueError, match='Labels must'):
-            choose_per_label(bad, 1)
+@pytest.mark.parametrize('share, agreement, expected', [
+    ([1, 0.97, 0.9, 0.96], 0.95, 1), ([1, 0.97, 0.9, 0.96], 0.9, 3), ([1, 0.95, 0.94], 0.95, 1), ([1, 1, 1], 0.95, 2),
+    ([1], 0.95, 0), ([0.97, 0.9], 0.95, 0), ([0.9, 1, 1], 0.95, None)])
+def test_widest_radius(share, agreement, expected):
+    assert widest_radius({'radii': np.arange(1, len(share) + 1), 'share': np.array(share)}, agreement) == expected

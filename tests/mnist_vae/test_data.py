@@ -1,15 +1,24 @@
 import hashlib
+import logging
 import os
 import pickle
 import socket
 
-import keras
 import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
-import vae_opt_util
-from vae_opt_util import DataUnavailableError, load_data, load_digits, load_mnist
+from mnist_vae.backend import keras
+from mnist_vae.data import (
+    MNIST_SHA256,
+    DataUnavailableError,
+    check_target,
+    choose_per_label,
+    load_data,
+    load_digits,
+    load_mnist,
+    one_hot,
+)
 
 
 @pytest.fixture
@@ -20,10 +29,10 @@ def arrays(rng):
 
 @pytest.fixture
 def npz(arrays, tmp_path, monkeypatch):
-    """A small file in MNIST's form, taken for MNIST by its hashes."""
+    """A small file in MNIST's form, whose hashes are taken for those of MNIST."""
     monkeypatch.delenv('MNIST_NPZ', raising=False)
-    monkeypatch.setattr(vae_opt_util, 'MNIST_SHA256',
-                        {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()})
+    for key, array in arrays.items():
+        monkeypatch.setitem(MNIST_SHA256, key, hashlib.sha256(array.tobytes()).hexdigest())
     path = tmp_path / 'mnist.npz'
     np.savez(path, **arrays)
     return path
@@ -114,20 +123,22 @@ def test_mnist_without_network(no_network):
     assert socket.getdefaulttimeout() == 7
 
 
-def test_auto_goes_on_with_digits_and_says_so(no_network, capsys):
+def test_auto_falls_back_to_digits_with_a_warning(no_network, capfd, caplog):
     data = load_data('auto')
 
     assert data.name == 'scikit-learn digits'
     check_form([(data.x_train, data.y_train), (data.x_test, data.y_test)])
-    said = capsys.readouterr().out
-    assert 'URL fetch failure' in said and 'MNIST_NPZ' in said and 'digits' in said
+    (logger, level, message), = caplog.record_tuples
+    assert (logger, level) == ('mnist_vae.data', logging.WARNING) and message.startswith('NOT MNIST. ')
+    assert 'URL fetch failure' in message and 'MNIST_NPZ' in message and 'digits' in message
+    assert capfd.readouterr().out == ''
 
 
-def test_auto_takes_mnist_where_it_is(npz, monkeypatch, capsys):
+def test_auto_takes_mnist_if_it_is_available(npz, monkeypatch, caplog):
     monkeypatch.setenv('MNIST_NPZ', str(npz))
 
     assert load_data('auto').name == load_data('mnist').name == 'MNIST'
-    assert capsys.readouterr().out == ''
+    assert caplog.records == []
 
 
 def test_mnist_and_damage_are_never_substituted(no_network, tmp_path, monkeypatch):
@@ -153,12 +164,44 @@ def test_digits():
     np.testing.assert_array_equal(load_digits()[1][0], x_test)
 
 
-def test_digits_are_read_by_the_mnist_classifier(digits, pretrained):
-    for name in ('classifier', 'judge'):
-        assert vae_opt_util.evaluate_classifier(pretrained[name], digits.x_test, digits.y_test)['accuracy'] > 0.9
-
-
 def test_real_mnist(mnist):
     check_form([(mnist.x_train, mnist.y_train), (mnist.x_test, mnist.y_test)])
     assert (mnist.name, len(mnist.x_train), len(mnist.x_test)) == ('MNIST', 60000, 10000)
     assert mnist.y_test[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(one_hot(np.array([2, 0])), np.eye(10)[[2, 0]])
+    assert one_hot(np.array([9])).dtype == np.float32
+    with pytest.raises(ValueError, match='Labels must lie in 0 to 9'):
+        one_hot(np.array([10]))
+
+
+@pytest.mark.parametrize('target', [-1, 10, 2.0, '4', None])
+def test_bad_target(target):
+    with pytest.raises(ValueError, match='target must be a label, an integer from 0 to 9'):
+        check_target(target)
+
+
+def test_choose_per_label(digits):
+    chosen, same, other = (choose_per_label(digits.y_train, 7, seed) for seed in (1, 1, 2))
+
+    np.testing.assert_array_equal(digits.y_train[chosen], np.repeat(np.arange(10), 7))
+    assert len(set(chosen)) == 70
+    np.testing.assert_array_equal(chosen, same)
+    assert set(chosen) != set(other)
+
+
+def test_choose_all_of_a_label_and_no_more():
+    y = np.append(np.tile(np.arange(10), 3), [0, 1, 2, 3, 4, 5, 6, 8, 9])
+
+    assert set(np.flatnonzero(y == 7)) == set(choose_per_label(y, 3)[21:24])
+    with pytest.raises(ValueError, match='3 images of label 7, fewer than 4'):
+        choose_per_label(y, 4)
+    with pytest.raises(ValueError, match='0 images of label 9'):
+        choose_per_label(np.arange(9), 1)
+    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
+        choose_per_label(y, 0)
+    for bad in (y + 1, y - 1, y / 2, y[:, np.newaxis]):
+        with pytest.raises(ValueError, match='Labels must'):
+            choose_per_label(bad, 1)
