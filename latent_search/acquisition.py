@@ -30,9 +30,10 @@ class SpacedExpectedImprovement:
     - *refined*: with the highest expected improvement on the incumbent, anywhere. Once the search has converged, that
       is, once no spaced point promises an improvement that matters, only one proposal in `spaced_every` is spaced.
 
-    Both keep their distance from pending experiments too. Proposals are made only where an experiment is more likely to
-    succeed than to fail (see `probability_of_feasibility`). Where there is no such place, the proposal goes to the
-    candidate with the highest probability.
+    Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
+    would tell little about the other. The expected improvement is multiplied by the probability that the experiment
+    succeeds (see `probability_of_feasibility`), and proposals are made only where that is high enough (see
+    `lowest_feasibility`). Where there is no such place, the proposal goes to the candidate where it is highest.
 
     Args:
         model: is fitted before `propose` is called.
@@ -58,17 +59,11 @@ class SpacedExpectedImprovement:
     def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)
         """The probability that an experiment succeeds at points (n, d): (n,), 1 until something has failed.
 
-        Laplace's rule of succession, (s + 1) / (s + f + 1) with one success assumed, where each of the s successes and
-        f failures counts by its Matérn correlation with the point, of length scale 0.1 √d in units of the box's sides.
-        A first failure may be bad luck: its place is tried again if it promises much. After a second failure without a
-        success nearby it is not.
+        See the function of that name.
         """
-        model = self.model
-        successes, failures = (
-            matern(np.sqrt(5 / len(model.low)) / 0.1 * cdist(*((points - model.low) / model.width
-                                                               for points in (X, others)))).sum(axis=1)
-            for others in (model.X, self.failed))
-        return (1 + successes) / (1 + successes + failures)
+        u, evaluated, failed = ((points - self.model.low) / self.model.width
+                                for points in (X, self.model.X, self.failed))
+        return probability_of_feasibility(u, evaluated, failed)
 
     def propose(self, rng: np.random.RandomState) -> tuple[Array, float]:
         """The next point, (1, d), and the logarithm of the expected improvement there.
@@ -77,10 +72,14 @@ class SpacedExpectedImprovement:
         """
         candidates = self._candidates(rng)
         candidates = candidates[self._distances(candidates) >= self.min_distance]
+        lowest = lowest_feasibility(len(self.model.X), len(self.failed))
+        from_pending = self._distances_to_pending(candidates) >= self.spacing
+        if from_pending.any():
+            candidates = candidates[from_pending]
         feasibility = self.probability_of_feasibility(candidates)
-        if feasibility.max() <= 0.5:
+        if feasibility.max() <= lowest:
             return candidates[[feasibility.argmax()]], 0.0
-        candidates = candidates[feasibility > 0.5]
+        candidates = candidates[feasibility > lowest]
         distances = self._distances(candidates)
         threshold, spacing = self._threshold_and_spacing(candidates[distances >= self.spacing])
         return self._maximise(candidates[distances >= spacing], threshold, spacing)
@@ -98,8 +97,10 @@ class SpacedExpectedImprovement:
     def _maximise(self, candidates: Array, threshold: float, spacing: float) -> tuple[Array, float]:
         """Maximises the acquisition locally from the best candidates, as far as the spacing allows."""
         model = self.model
-        log_ei = model.log_ei(candidates, threshold)[:, 0]
+        log_ei = model.log_ei(candidates, threshold)[:, 0] + np.log(self.probability_of_feasibility(candidates))
         order = np.argsort(-log_ei)
+        from_pending = self._distances_to_pending(candidates).min()
+        lowest = lowest_feasibility(len(model.X), len(self.failed))
         best, highest = candidates[order[0]], log_ei[order[0]]
 
         def negative(x: Array) -> tuple[float, Array]:
@@ -110,14 +111,23 @@ class SpacedExpectedImprovement:
             refined = minimize(negative, start, jac=True, method='L-BFGS-B',
                                bounds=np.c_[model.low, model.low + model.width], options={'maxiter': 30})
             x = refined.x[np.newaxis]
-            if (-refined.fun > highest and self._distances(x)[0] >= spacing
-                    and self.probability_of_feasibility(x)[0] > 0.5):
-                best, highest = refined.x, -refined.fun
+            feasibility = self.probability_of_feasibility(x)[0]
+            value = -refined.fun + np.log(feasibility)
+            if (value > highest and feasibility > lowest and self._distances(x)[0] >= spacing
+                    and self._distances_to_pending(x)[0] >= min(from_pending, self.spacing)):
+                best, highest = refined.x, value
         return best[np.newaxis], float(highest)
 
     def _distances(self, points: Array) -> Array:
         """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""
         return cdist((points - self.model.low) / self.model.width, self.model.u).min(axis=1)
+
+    def _distances_to_pending(self, points: Array) -> Array:
+        """Distances of points (n, d) to the nearest pending experiment in units of the box's sides, (n,)."""
+        if not len(self.model.pending):
+            return np.full(len(points), np.inf)
+        u, pending = ((t - self.model.low) / self.model.width for t in (points, self.model.pending))
+        return cdist(u, pending).min(axis=1)
 
     def _candidates(self, rng: np.random.RandomState) -> Array:
         """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""
@@ -131,3 +141,57 @@ class SpacedExpectedImprovement:
         around = centers[rng.randint(len(centers), size=n)] + radii * directions
         u = np.vstack((rng.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
         return model.low + model.width * u
+
+
+def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Array:
+    """The probability that an experiment succeeds at points u (n, d): (n,), 1 until something has failed.
+
+    It is (p + s) / (1 + s + f): each of the successes and failures counts in s or f by its Matérn correlation with the
+    point, of length scale 0.1 √d, and one experiment more counts with the rate of success everywhere, p = (1 + number
+    of successes) / (1 + number of experiments). All points are in units of the box's sides.
+
+    Args:
+        u: points, (n, d).
+        evaluated: where experiments succeeded, (s, d).
+        failed: where experiments failed, (f, d).
+    """
+    successes, failures = (matern(np.sqrt(5 / u.shape[1]) / 0.1 * cdist(u, others)).sum(axis=1)
+                           for others in (evaluated, failed))
+    rate = (1 + len(evaluated)) / (1 + len(evaluated) + len(failed))
+    return (rate + successes) / (1 + successes + failures)
+
+
+def lowest_feasibility(num_evaluated: int, num_failed: int) -> float:
+    """The probability of feasibility below which nothing is proposed: one half.
+
+    As long as most experiments succeed, it is half the rate of success. Then a first failure may be bad luck, and its
+    place is tried again if it promises much; after a second failure without a success nearby it is not.
+    """
+    rate = (1 + num_evaluated) / (1 + num_evaluated + num_failed)
+    return 0.5 * rate if rate >= 0.5 else 0.5
+
+
+def starting_point_around_successes(evaluated: Array, failed: Array, pending: Array,
+                                    rng: np.random.RandomState) -> Array:
+    """A starting point where an experiment is likely to succeed, for searches in which some have failed.
+
+    Of random points around the successes it is the one with the highest probability of feasibility, at a distance from
+    all experiments. All points are in units of the box's sides.
+
+    Args:
+        evaluated: where experiments succeeded, (s, d), s ≥ 1.
+        failed: where experiments failed, (f, d).
+        pending: experiments without a result, (p, d).
+        rng: draws the random points.
+
+    Returns:
+        The point, (d,).
+    """
+    n, d = 200, evaluated.shape[1]
+    directions = rng.normal(size=(n, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    radii = distinct_distance * np.exp(rng.uniform(np.log(4), np.log(16), (n, 1)))
+    around = np.clip(evaluated[rng.randint(len(evaluated), size=n)] + radii * directions, 0, 1)
+    distances = cdist(around, np.vstack((evaluated, failed, pending))).min(axis=1)
+    around = around[distances >= min(4 * distinct_distance, distances.max())]
+    return around[probability_of_feasibility(around, evaluated, failed).argmax()]

@@ -91,6 +91,27 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     return figure
 
 
+def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)
+    """Draws the distance between consecutive evaluations, and the best value so far, as GPyOpt does.
+
+    Args:
+        X: the evaluated points in their order, (n, d).
+        Y: their values, (n, 1).
+
+    Raises:
+        ValueError: there are fewer than two evaluations.
+    """
+    if len(X) < 2:
+        raise ValueError(f'plot_convergence draws two evaluations or more, this search has {len(X)}. Call '
+                         'run_optimization first.')
+    figure, (steps, best) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    steps.plot(np.arange(2, len(X) + 1), np.linalg.norm(np.diff(X, axis=0), axis=1), '.-', color=colors[0])
+    steps.set(title='Distance between consecutive evaluations', xlabel='Evaluation', ylabel='Distance')
+    best.plot(np.arange(1, len(X) + 1), np.minimum.accumulate(Y[:, 0]), '.-', color=colors[1])
+    best.set(title='Best value so far', xlabel='Evaluation', ylabel='Value (smaller is better)')
+    return figure
+
+
 def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_noise: Array | None = None) -> Figure:
     """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
 

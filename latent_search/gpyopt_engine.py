@@ -7,11 +7,13 @@ GPyOpt is archived, so what it needs from its caller is done here:
 - Its own search draws from NumPy's global random state and has no seed argument. The state is set from the search's
   seed and put back afterwards, under a lock. What ran before in the process makes no difference.
 - Its own search runs into infinities in hyperparameter restarts, which it discards. NumPy does not warn of them there.
+- GPy prints a line where a fit is interrupted. It does not here.
 - Its own loop (`run_optimization`) is not used. It ends early and in silence where two proposals nearly coincide, where
   a fit fails (or with an AttributeError, as it names an exception that NumPy 2.4 no longer has), and where its
   `model_update_interval` is above 1.
 """
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -40,6 +42,7 @@ def import_gpyopt() -> ModuleType:
             import GPyOpt
             import GPyOpt.methods
         warnings.formatwarning = formatwarning
+        sys.modules['GPy.core.gp'].print = lambda *_: None  # type: ignore[attr-defined]
     return GPyOpt
 
 
@@ -156,8 +159,8 @@ def _as_gpyopt_needs_it(state: NDArray[np.uint32]) -> Iterator[None]:
     import_gpyopt()
     with _process_lock:
         before = np.random.get_state()
-        np.random.seed(state)
         try:
+            np.random.seed(state)
             with np.errstate(all='ignore'):
                 yield
         finally:

@@ -47,7 +47,7 @@ def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], dom
     sobol = qmc.Sobol(len(box), rng=check_integer('seed', seed, at_least=0))
     starts = qmc.scale(sobol.random_base2((num_starts - 1).bit_length())[:num_starts], *box.T)
     # The default tolerance of 2e-9 is below what float32 can tell apart, and costs more than twice the evaluations.
-    found = sorted((minimize(objective, start, jac=True, method='L-BFGS-B', bounds=box, options={'ftol': 1e-6})
-                    for start in starts), key=lambda local: local.fun)
+    found = sorted((minimize(lambda t: objective(t.copy()), start, jac=True, method='L-BFGS-B', bounds=box,
+                             options={'ftol': 1e-6}) for start in starts), key=lambda local: local.fun)
     return GradientSearch(np.array([local.x for local in found]), np.array([[local.fun] for local in found]),
                           sum(local.nfev for local in found), box)

@@ -9,7 +9,7 @@ import logging
 import os
 
 from latent_search.events import Event
-from latent_search.journal_format import LineError, Reader, as_csv, cells_of, line_of
+from latent_search.journal_format import LineError, Reader, cells_of, line_of
 from latent_search.locked_file import JournalInUseError, LockedFile
 from latent_search.points import Array
 
@@ -27,9 +27,12 @@ class Journal:
         path: the CSV file, made where there is none. Beside it are PATH.lock and, if a crash has left a part of a last
             line, PATH.torn with that part.
         domain: the bounds of the search, (d, 2).
+        settings: of the search, one line of text. A new journal records it.
 
     Attributes:
+        path: of the file, with all links resolved.
         events: what the file held when it was opened, a list of `Event`.
+        settings: those that the file records; None if it was written before settings were recorded.
 
     Raises:
         ValueError: the file is damaged, or is the journal of another box, or no journal. Line and reason are named, and
@@ -38,15 +41,17 @@ class Journal:
         OSError: it cannot be read or written.
     """
 
-    def __init__(self, path: os.PathLike[str] | str, domain: Array) -> None:
+    def __init__(self, path: os.PathLike[str] | str, domain: Array, settings: str = '') -> None:
         self._reader = Reader(domain)
         self._file = LockedFile(path)
+        self.path = self._file.path
         try:
-            if self._file.path.exists():
+            if self.path.exists():
                 self.events = self._read()
+                self.settings = self._reader.settings
             else:
-                self._file.create(as_csv(self._reader.columns))
-                self.events = []
+                self._file.create(self._reader.head(settings))
+                self.events, self.settings = [], settings
         except BaseException:
             self.close()
             raise
@@ -64,11 +69,19 @@ class Journal:
         """
         self._file.append(line_of(event))
 
+    def settle(self) -> bool:
+        """Says whether the last event, whose `append` was interrupted, is on the disk; if not, nothing of it is.
+
+        Raises:
+            OSError: the journal cannot be read or written.
+        """
+        return self._file.settle()
+
     def _read(self) -> list[Event]:
         content = self._file.read()
         complete, newline, last = content.rpartition(b'\n')
         lines = (complete + newline).splitlines()
-        events = []
+        events: list[Event | None] = []
         for i, line in enumerate(lines or [last], start=1):
             try:
                 cells = cells_of(line, first=i == 1)
@@ -80,27 +93,32 @@ class Journal:
                 raise self._wrong(i, error) from error
         if not lines:
             raise self._wrong(1, LineError('it has no end. No experiment has been recorded yet; delete the file'))
-        return events + self._finish(last, len(lines) + 1) if last else events
+        if last:
+            events.append(self._finish(last, len(lines) + 1))
+        return [event for event in events if event is not None]
 
-    def _finish(self, last: bytes, i: int) -> list[Event]:
-        """What becomes of a last line without an end: it is complete but for the end, or only a part was written."""
+    def _finish(self, last: bytes, i: int) -> Event | None:
+        """What becomes of a last line without an end: it has all its cells, or only a part of it was written.
+
+        A line that has all its cells lacks no more than a part of the time.
+        """
         try:
             cells = cells_of(last)
         except LineError:
             cells = []
-        if self._reader.is_whole(cells):
+        if len(cells) >= len(self._reader.columns):
             try:
                 event = self._reader.event(cells, i)
             except LineError as error:
                 raise self._wrong(i, error) from error
             self._file.write(b'\n')
-            return [event]
+            return event
         torn = self._file.set_aside(last)
         self._file.end -= len(last)
         self._file.write(b'')
         logger.warning('%s, line %d: only a part of it was written before the search stopped. That part is now in %s, '
                        'and the search goes on from the line before.', self._file.path.name, i, torn.name)
-        return []
+        return None
 
     def _wrong(self, i: int, reason: LineError) -> ValueError:
         return ValueError(f'{self._file.path}, line {i}: {reason}. Nothing was changed. Correct that line, or give '

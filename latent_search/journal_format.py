@@ -1,8 +1,10 @@
 """How a journal is written as CSV: cells, columns, and the rules that its lines follow.
 
-The first line names the columns and the bounds of the search, each further one is an event:
+The first line names the columns and the bounds of the search, the second records its settings, each further one is an
+event:
 
     number,status,t1 from -4.0 to 4.0,t2 from -4.0 to 4.0,value,note,time
+    0,settings,,,,seed=0 noisy=False published=False lower_bound=None,2026-11-22T18:29:00+00:00
     1,proposed,0.25,-1.5,,,2026-11-22T18:30:00+00:00
     1,done,0.25,-1.5,3.75,,2026-11-22T18:31:10+00:00
     2,proposed,2.0,1.0,,,2026-11-22T18:31:10+00:00
@@ -23,6 +25,12 @@ from latent_search.events import Event, statuses
 from latent_search.points import Array
 
 longest_note = 1000  # Characters.
+# A number may exceed the highest before it by this much, so that there is always a next one.
+largest_step = 10 ** 9
+
+# A cell that begins with one of these is a formula for a spreadsheet, unless it is a number.
+_formula = ('=', '+', '-', '@', '\t', '\r')
+_decimal = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
 
 
 class LineError(ValueError):
@@ -59,8 +67,21 @@ def cells_of(line: bytes, first: bool = False) -> list[str]:
 def line_of(event: Event) -> bytes:
     """The line of an event, with the time of now."""
     return as_csv([event.number, event.status, *(repr(float(coordinate)) for coordinate in event.t[0]),
-                   '' if event.value is None else repr(float(event.value)), ' '.join(event.note.split())[:longest_note],
-                   datetime.now().astimezone().isoformat(timespec='seconds')])
+                   '' if event.value is None else repr(float(event.value)), _written_note(event.note), _now()])
+
+
+def _written_note(note: str) -> str:
+    """A note on one line, and with an apostrophe before what a spreadsheet would run."""
+    note = ' '.join(note.split())[:longest_note]
+    return "'" + note if note.startswith((*_formula, "'")) else note
+
+
+def _read_note(note: str) -> str:
+    return note[1:] if note.startswith("'") and note[1:].startswith((*_formula, "'")) else note
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec='seconds')
 
 
 class Reader:
@@ -68,6 +89,10 @@ class Reader:
 
     Args:
         domain: the bounds of the search, (d, 2).
+
+    Attributes:
+        columns: the cells of the first line.
+        settings: the note of the second line, None until it is read and where there is none.
     """
 
     def __init__(self, domain: Array) -> None:
@@ -75,7 +100,14 @@ class Reader:
         self.columns = ['number', 'status',
                         *(f't{i} from {float(low)} to {float(high)}' for i, (low, high) in enumerate(domain, start=1)),
                         'value', 'note', 'time']
+        self.settings: str | None = None
         self._states: dict[int, _State] = {}
+        self._highest = 0
+
+    def head(self, settings: str) -> bytes:
+        """The first two lines of a new journal."""
+        blank = [''] * (len(self.domain) + 1)
+        return as_csv(self.columns) + as_csv([0, 'settings', *blank, settings, _now()])
 
     def check_columns(self, cells: list[str]) -> None:
         """Checks the cells of the first line.
@@ -87,16 +119,8 @@ class Reader:
             raise LineError(f'the columns must be {", ".join(self.columns)}, they are '
                             f'{", ".join(cells)[:300] or "none"}; this is not the journal of such a search')
 
-    def is_whole(self, cells: list[str]) -> bool:
-        """Whether a last line without an end lacks nothing else.
-
-        The time is the last cell and has a fixed form, so where it is complete the others are.
-        """
-        return (len(cells) == len(self.columns)
-                and bool(re.fullmatch(r'\d{4}(-\d\d){2}T\d\d(:\d\d){2}[+-]\d\d:\d\d', cells[-1])))
-
-    def event(self, cells: list[str], line: int) -> Event:
-        """The event of a line.
+    def event(self, cells: list[str], line: int) -> Event | None:
+        """The event of a line; None if it is that of the settings.
 
         Args:
             cells: of the line.
@@ -106,24 +130,35 @@ class Reader:
             LineError: the line breaks a rule.
         """
         if len(cells) != len(self.columns):
-            raise LineError(f'it must have {len(self.columns)} cells, it has {len(cells)}')
+            raise LineError(f'it must have {len(self.columns)} cells, it has {len(cells)}. Decimals have a point, and '
+                            'a note with a comma is quoted')
         number_text, status, *coordinates, value_text, note, _ = cells
-        if not re.fullmatch(r'[1-9]\d{0,8}', number_text, re.ASCII):
-            raise LineError(f'the number must be an integer of at least 1, it is {number_text!r}')
+        if (number_text, status) == ('0', 'settings') and not self._states:
+            self.settings = note
+            return None
+        number = self._number(number_text)
         if status not in statuses:
             raise LineError(f'the status must be one of {", ".join(statuses)}, it is {status!r}')
-        t = np.array([[_number(coordinate, name) for coordinate, name in
+        t = np.array([[_decimal_number(coordinate, name) for coordinate, name in
                        zip(coordinates, self.columns[2:], strict=False)]])
         if not ((t >= self.domain[:, 0]) & (t <= self.domain[:, 1])).all():
             raise LineError(f'the point {t[0]} is not within the bounds')
         value = None
         if status in ('done', 'known'):
-            value = _number(value_text, 'value')
+            value = _decimal_number(value_text, 'value')
         elif value_text:
             raise LineError(f'an experiment that is {status} has no value, this one has {value_text!r}')
-        event = Event(int(number_text), status, t, value, note)
+        event = Event(number, status, t, value, _read_note(note))
         self._check_order(event, line)
         return event
+
+    def _number(self, text: str) -> int:
+        if not re.fullmatch(r'[1-9]\d{0,17}', text, re.ASCII):
+            raise LineError(f'the number must be an integer of at least 1, it is {text!r}')
+        if int(text) > self._highest + largest_step:
+            raise LineError(f'the number must be at most {self._highest + largest_step}, which is {largest_step} above '
+                            f'the highest before it, it is {text}')
+        return int(text)
 
     def _check_order(self, event: Event, line: int) -> None:
         """Checks an event against those before, and takes note of it."""
@@ -133,6 +168,7 @@ class Reader:
             if before is not None:
                 raise LineError(f'there is an experiment {number} already, in line {before.line}')
             self._states[number] = _State(t, line, 0 if status == 'proposed' else line)
+            self._highest = max(self._highest, number)
             return
         if before is None:
             raise LineError(f'experiment {number} is {status}, but no line before it proposes it')
@@ -143,11 +179,9 @@ class Reader:
         self._states[number] = _State(t, before.line, line)
 
 
-def _number(text: str, name: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
+def _decimal_number(text: str, name: str) -> float:
+    number = float(text) if _decimal.fullmatch(text.strip()) else np.nan
     if not np.isfinite(number):
-        raise LineError(f'{name} must be a finite number, it is {text!r}')
+        hint = '. Decimals have a point, not a comma' if ',' in text else ''
+        raise LineError(f'{name} must be a finite number, it is {text!r}{hint}')
     return number

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 from filelock import FileLock, Timeout
+
+if sys.platform != 'win32':
+    import fcntl
 
 
 class JournalInUseError(OSError):
@@ -16,7 +20,9 @@ class JournalInUseError(OSError):
 class LockedFile:
     """A file that grows at its end and belongs to this process until it is closed.
 
-    Opening it again in the same process closes it first, as happens when a cell of a notebook is run twice.
+    Opening it again in the same process closes it first, as happens when a cell of a notebook is run twice. Two locks
+    keep other processes away: PATH.lock for the name, also where there is no file yet, and one of the file itself (on
+    POSIX), for other names of the same file such as hard links.
 
     Args:
         path: the file. Beside it is PATH.lock.
@@ -36,23 +42,25 @@ class LockedFile:
         self.path = Path(path).resolve()
         self.end = 0
         self._process = os.getpid()
-        before = self._open.get(self.path)
-        if before is not None and before._process == self._process:
-            before.close()
+        self._held: int | None = None  # A descriptor that holds the lock of the file itself.
+        self._last: tuple[int, bytes] | None = None  # Where the last line was to be written, and the line.
+        self._close_other(self.path)
         self._lock = FileLock(f'{self.path}.lock', thread_local=False)
         try:
             if not self.path.parent.is_dir():  # The lock would make it, also where its name has a typing error.
                 raise FileNotFoundError(errno.ENOENT, 'There is no such folder')
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise JournalInUseError(f'The journal {self.path} is in use by another process. Stop that one, or give '
-                                    'this search a journal of its own.') from error
+            raise self._in_use() from error
         except OSError as error:
             raise self._cannot_be_written(error) from error
         self._open[self.path] = self
 
     def close(self) -> None:
         """Lets others write to the file; `append` then raises ValueError."""
+        if self._held is not None:
+            os.close(self._held)  # In a forked process this leaves the lock to the process that forked.
+            self._held = None
         self._lock.release()
         if self._open.get(self.path) is self:
             del self._open[self.path]
@@ -64,10 +72,13 @@ class LockedFile:
             OSError: it cannot be read.
         """
         try:
+            self._hold()
             content = self.path.read_bytes()
+        except JournalInUseError:
+            raise
         except OSError as error:
             raise OSError(error.errno, f'The journal {self.path} cannot be read: {error.strerror}') from error
-        self._stamp, self.end = self._stamp_now(), len(content)
+        self._stamp, self.end = _stamp(os.stat(self.path)), len(content)
         return content
 
     def create(self, content: bytes) -> None:
@@ -78,9 +89,12 @@ class LockedFile:
         """
         try:
             write_whole(self.path, content)
+            self._hold()
+        except JournalInUseError:
+            raise
         except OSError as error:
             raise self._cannot_be_written(error) from error
-        self._stamp, self.end = self._stamp_now(), len(content)
+        self._stamp, self.end = _stamp(os.stat(self.path)), len(content)
 
     def append(self, line: bytes) -> None:
         """Writes a line and returns when it is on the disk; if that fails the file is as it was before.
@@ -92,14 +106,37 @@ class LockedFile:
         if self._open.get(self.path) is not self or os.getpid() != self._process:
             raise ValueError(f'This journal of {self.path} is closed, or belongs to another process. Continue with the '
                              'search that has opened it last, or open it again.')
+        self._last = self.end, line
         try:
-            changed = self._stamp_now() != self._stamp
+            changed = self._write(line, unless_changed=True)
         except OSError as error:
+            self._last = None
             raise self._cannot_be_written(error) from error
         if changed:
-            raise OSError(f'The journal {self.path} was changed while a search had it open, so nothing was added to '
-                          'it. Create the search again, which reads it anew, and do the last step again.')
-        self.write(line)
+            self._last = None
+            raise self._was_changed()
+
+    def settle(self) -> bool:
+        """Says whether the last `append`, which was interrupted, has written its line; takes back a part of a line.
+
+        What something else has written is left alone.
+
+        Raises:
+            OSError: the file cannot be read or written.
+        """
+        if self._last is None:
+            return False
+        start, line = self._last
+        try:
+            with open(self.path, 'rb') as file:
+                file.seek(start)
+                tail = file.read()
+            if line.startswith(tail) and self._open.get(self.path) is self:
+                os.truncate(self.path, start + len(line) * (tail == line))
+                self._stamp, self.end = _stamp(os.stat(self.path)), start + len(line) * (tail == line)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        return tail == line
 
     def write(self, line: bytes) -> None:
         """Makes the file end with `line`, after the bytes that are known to be on the disk.
@@ -128,32 +165,76 @@ class LockedFile:
             raise self._cannot_be_written(error) from error
         return torn
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, unless_changed: bool = False) -> bool:
+        """Writes a line, and returns False; or writes nothing and returns True if something else has changed the file.
+
+        What is checked and what is written is the same open file.
+        """
         file = os.open(self.path, os.O_WRONLY)
         try:
-            os.lseek(file, self.end, os.SEEK_SET)
-            left = line
-            while left:
-                left = left[os.write(file, left):]
-            os.ftruncate(file, self.end + len(line))
-            os.fsync(file)
-            self.end += len(line)
-        except BaseException:
-            with suppress(OSError):
-                os.ftruncate(file, self.end)
-            raise
+            if unless_changed and _stamp(os.fstat(file)) != self._stamp:
+                return True
+            try:
+                os.lseek(file, self.end, os.SEEK_SET)
+                left = line
+                while left:
+                    left = left[os.write(file, left):]
+                os.ftruncate(file, self.end + len(line))
+                os.fsync(file)
+                self.end += len(line)
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(file, self.end)
+                raise
+            finally:
+                self._stamp = _stamp(os.fstat(file))
         finally:
             os.close(file)
-            self._stamp = self._stamp_now()
+        return False
 
-    def _stamp_now(self) -> tuple[int, int, int]:
-        status = os.stat(self.path)
-        return status.st_size, status.st_mtime_ns, status.st_ino
+    def _hold(self) -> None:
+        """Locks the file itself."""
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            self._close_other(os.fstat(file))
+            if sys.platform != 'win32':
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise self._in_use() from error
+        except BaseException:
+            os.close(file)
+            raise
+        self._held = file
+
+    def _close_other(self, same: Path | os.stat_result) -> None:
+        """Closes what this process has open under the same name, or as the same file."""
+        for other in list(self._open.values()):
+            if other is self or other._process != self._process:
+                continue
+            if isinstance(same, Path):
+                is_same = other.path == same
+            else:
+                is_same = other._held is not None and os.path.samestat(os.fstat(other._held), same)
+            if is_same:
+                other.close()
+
+    def _in_use(self) -> JournalInUseError:
+        return JournalInUseError(f'The journal {self.path} is in use by another process. Stop that one, or give this '
+                                 'search a journal of its own.')
+
+    def _was_changed(self) -> OSError:
+        return OSError(f'The journal {self.path} was changed while a search had it open, so nothing was added to it. '
+                       'Create the search again, which reads it anew, and do the last step again.')
 
     def _cannot_be_written(self, error: OSError) -> OSError:
         return OSError(error.errno, f'The journal {self.path} cannot be written: {error.strerror or error}. What it '
                        'holds is untouched. Make sure that its folder exists, is writable and has space, and do the '
                        'last step again')
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def write_whole(path: Path, content: bytes) -> None:

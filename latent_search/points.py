@@ -1,5 +1,6 @@
 """Points in a box: checks of what a user gives, grids, the best distinct points, and variations of points."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +42,14 @@ def check_integer(name: str, value: Any, at_least: int) -> int:
     return int(value)
 
 
+def plain(values: ArrayLike) -> NDArray[Any]:
+    """Returns values as an array; masked ones are NaN, so that they are refused like it."""
+    masked = values if isinstance(values, np.ndarray) else np.ma.asarray(values)
+    if isinstance(masked, np.ma.MaskedArray) and np.ma.is_masked(masked):
+        return np.ma.filled(masked.astype('float64'), np.nan)
+    return np.asarray(values)
+
+
 def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
     """Returns points as float64 (n, d).
 
@@ -51,7 +60,7 @@ def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
     Raises:
         ValueError: the points have another shape, or are not finite numbers.
     """
-    t = np.asarray(t)
+    t = plain(t)
     if t.ndim != 2 or len(t) == 0 or t.shape[1] != (dimensions or t.shape[1]) or t.dtype.kind not in 'iuf':
         raise ValueError(f"Points must be numbers with shape (n, {dimensions or 'd'}), n ≥ 1, got {t.dtype} with shape "
                          f'{t.shape}.')
@@ -60,14 +69,25 @@ def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
     return t.astype('float64')
 
 
-def check_domain(domain: ArrayLike) -> Array:
+# Beyond these sizes the squares of distances overflow or underflow.
+_largest_bound, _smallest_width = 1e100, 1e-100
+
+
+def check_domain(domain: Any) -> Array:
     """Returns the bounds of a box as float64 (d, 2).
 
+    Args:
+        domain: d ≥ 1 pairs `(low, high)`, or GPyOpt's list of dicts with the keys 'name', 'type', 'domain' and
+            'dimensionality', where all types are 'continuous'.
+
     Raises:
-        ValueError: `domain` is not a sequence of d ≥ 1 pairs `(low, high)` of finite numbers with low < high.
+        ValueError: the bounds are not finite numbers with low < high, the box is too large or too small to compute
+            with, or a dict has another type.
     """
+    if isinstance(domain, (list, tuple)) and any(isinstance(side, dict) for side in domain):
+        domain = _from_gpyopt(domain)
     try:
-        box = np.array(domain, dtype='float64')
+        box = plain(domain).astype('float64')
     except (TypeError, ValueError):
         box = np.empty(0)
     if box.ndim != 2 or box.shape[1] != 2 or len(box) == 0 or not np.isfinite(box).all():
@@ -75,7 +95,22 @@ def check_domain(domain: ArrayLike) -> Array:
     if not (box[:, 0] < box[:, 1]).all():
         raise ValueError(f'Each pair of domain must have low < high, got {domain!r}. Leave out a coordinate that is '
                          'fixed, and put it back inside the objective.')
+    if np.abs(box).max() > _largest_bound or (box[:, 1] - box[:, 0]).min() < _smallest_width:
+        raise ValueError(f'Each pair of domain must lie within ±{_largest_bound:g} and be at least {_smallest_width:g} '
+                         f'wide, got {domain!r}. Scale the coordinates, and scale them back inside the objective.')
     return box
+
+
+def _from_gpyopt(domain: Sequence[Any]) -> list[Any]:
+    pairs = []
+    for side in domain:
+        if not isinstance(side, dict) or 'domain' not in side:
+            raise ValueError(f"Each dict of domain must have the key 'domain', a pair (low, high), got {side!r}.")
+        if side.get('type', 'continuous') != 'continuous':
+            raise ValueError(f"The type {side['type']!r} of {side.get('name', 'a variable')!r} is not supported: all "
+                             "variables of a search must be 'continuous'.")
+        pairs += [side['domain']] * check_integer('dimensionality', side.get('dimensionality', 1), at_least=1)
+    return pairs
 
 
 def create_grid(domain: ArrayLike, points: int = 80) -> tuple[Array, Array, Array]:

@@ -4,15 +4,17 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, replay
-from latent_search.points import Array, check_domain, check_integer, check_points, create_grid
+from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, plain
 from latent_search.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -20,10 +22,19 @@ if TYPE_CHECKING:
 
     from latent_search.acquisition import SpacedExpectedImprovement
     from latent_search.gaussian_process import GaussianProcess
+    from latent_search.journal import Journal
 
 logger = logging.getLogger(__name__)
 
 Objective = Callable[[Array], ArrayLike]
+Exceptions = type[Exception] | tuple[type[Exception], ...]
+
+
+class _History(NamedTuple):
+    """The events of a search and what follows from them, which change in one step."""
+
+    events: tuple[Event, ...]
+    experiments: Experiments
 
 
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
@@ -38,19 +49,20 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
     Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
 
     Args:
-        objective: a function of points, float64 (n, d), that returns their values, (n, 1). Smaller is better. None if
-            values come from outside.
-        domain: the bounds of the box, a sequence of d pairs `(low, high)`.
+        objective: a function of one point, float64 (1, d), that returns one number in any form (a float or an array
+            with one element). Smaller is better. None if values come from outside.
+        domain: the bounds of the box, a sequence of d pairs `(low, high)`, or GPyOpt's list of dicts.
         seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
-        lower_bound: a cheap function of points, like the objective, that is never above the objective, such as
-            `nll_prior` for the article's objectives. Only the difference is modelled. Without it, the whole objective
-            is.
+        lower_bound: a cheap function of points, float64 (n, d), that returns values, (n, 1), which are never above the
+            objective, such as `nll_prior` for the article's objectives. Only the difference is modelled. Without it,
+            the whole objective is.
         published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
             of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
             starting points.
         noisy: whether repeating an experiment gives another value. The size of the noise is learned.
         journal: path of a CSV file in which each proposal and each result is written at once, made where there is
-            none. If the file exists, the search continues from it; see `journal`.
+            none. If the file exists, the search continues from it; see `journal`. If the file records other settings,
+            a warning names both.
 
     Returns:
         A `LatentOptimizer`.
@@ -58,7 +70,7 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
     Raises:
         ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, options
             exclude each other (a lower bound needs exact values; the article's settings know neither bound nor noise),
-            or the journal is damaged.
+            the lower bound does not return such values, or the journal is damaged or has values below the bound.
         JournalInUseError: another process writes to the journal.
         OSError: the journal cannot be read or written.
     """
@@ -100,42 +112,63 @@ class LatentOptimizer:
         self.published = published
         self.noisy = noisy
         self.num_starting_points = 2 if published else 6
-        self._events: list[Event] = []
-        self._replayed = replay([], len(self.domain))
+        self._history = _History((), replay((), len(self.domain)))
+        # An event that is being written to the journal.
+        self._unsettled: Event | None = None
         # A value that could not be written to the journal yet, by the number of its experiment.
         self._evaluated: dict[int, float] = {}
         self._lock = threading.RLock()
-        self._journal = None
+        self._journal: Journal | None = None
+        self._bound(self.domain.T)  # A bound of another form is an error now, and not after some experiments.
         if journal is not None:
-            from latent_search.journal import Journal
+            self._open_journal(journal)
 
-            self._journal = Journal(journal, self.domain)
-            self.restore(self._journal.events)
+    def __repr__(self) -> str:
+        experiments = self._experiments
+        best = f', best {self.fx_opt:.6g}' if len(experiments.Y) else ''
+        return (f'<{type(self).__name__} in {len(self.domain)} dimensions: {len(experiments.X)} evaluations{best}, '
+                f'{len(experiments.pending)} pending, {len(experiments.failed)} failed>')
+
+    @property
+    def _experiments(self) -> Experiments:
+        return self._history.experiments
 
     @property
     def events(self) -> tuple[Event, ...]:
         """Proposals and results in their order."""
-        return tuple(self._events)
+        return self._history.events
 
     @property
     def X(self) -> Array:  # noqa: N802 (GPyOpt's name)
         """The points evaluated so far, float64 (n, d), in the order of their results."""
-        return self._replayed.X.copy()
+        return self._experiments.X.copy()
 
     @property
     def Y(self) -> Array:  # noqa: N802 (GPyOpt's name)
         """Their values, float64 (n, 1). Smaller is better."""
-        return self._replayed.Y.copy()
+        return self._experiments.Y.copy()
 
     @property
     def failed(self) -> Array:
         """The points of experiments that failed, float64 (m, d)."""
-        return self._replayed.failed.copy()
+        return self._experiments.failed.copy()
 
     @property
     def pending(self) -> list[Experiment]:
         """The experiments that were proposed and have no result yet, oldest first."""
-        return [Experiment(number, t.copy()) for number, t in self._replayed.pending.items()]
+        return [Experiment(number, t.copy()) for number, t in self._experiments.pending.items()]
+
+    @property
+    def x_opt(self) -> Array | None:
+        """The point with the lowest value, float64 (d,); None where there are no evaluations."""
+        experiments = self._experiments
+        return experiments.X[experiments.Y.argmin()].copy() if len(experiments.Y) else None
+
+    @property
+    def fx_opt(self) -> float | None:
+        """The lowest value; None where there are no evaluations."""
+        experiments = self._experiments
+        return float(experiments.Y.min()) if len(experiments.Y) else None
 
     @property
     def has_journal(self) -> bool:
@@ -148,8 +181,8 @@ class LatentOptimizer:
         They are not written to a journal.
         """
         with self._lock:
-            self._events += [event._replace(t=np.array(event.t)) for event in events]
-            self._replayed = replay(self._events, len(self.domain))
+            whole = *self._history.events, *(event._replace(t=np.array(event.t)) for event in events)
+            self._history = _History(whole, replay(whole, len(self.domain)))
 
     def ask(self, q: int = 1) -> list[Experiment]:
         """Proposes `q` new experiments, which are then pending. Each keeps its distance from those that are already.
@@ -163,10 +196,10 @@ class LatentOptimizer:
             OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
         """
         q = check_integer('q', q, at_least=1)
-        with self._lock:
-            if self.published and q + len(self._replayed.pending) > 1:
+        with self._alone():
+            if self.published and q + len(self._experiments.pending) > 1:
                 raise ValueError("The article's settings propose one experiment at a time, and there would be "
-                                 f'{q + len(self._replayed.pending)}. Tell the results of those that are pending '
+                                 f'{q + len(self._experiments.pending)}. Tell the results of those that are pending '
                                  'first.')
             return [self._ask() for _ in range(q)]
 
@@ -175,17 +208,16 @@ class LatentOptimizer:
 
         Args:
             number: that of the experiment.
-            value: one finite number; an experiment that has none is told with `tell_failed`.
+            value: one finite number in any form; an experiment that has none is told with `tell_failed`.
 
         Raises:
             ValueError: there is no pending experiment of that number, or the value is not one finite number, or below
                 the lower bound. The experiment is then still pending.
             OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
         """
-        y = np.asarray(value)
-        with self._lock:
+        with self._alone():
             t = self._pending_point(number)
-            self._record(int(number), 'done', t, self._checked_value(t, y.reshape(1, 1) if y.size == 1 else y))
+            self._record(int(number), 'done', t, self._checked_value(t, value))
 
     def tell_failed(self, number: int, reason: object = '') -> None:
         """Records that a pending experiment failed: it gets no value, and the search avoids its surroundings.
@@ -198,7 +230,7 @@ class LatentOptimizer:
             ValueError: there is no pending experiment of that number.
             OSError: the journal cannot be written. The experiment is then still pending, and can be told again.
         """
-        with self._lock:
+        with self._alone():
             t = self._pending_point(number)
             self._record(int(number), 'failed', t, note=str(reason))
 
@@ -214,7 +246,7 @@ class LatentOptimizer:
                 below the lower bound. Nothing is added then.
             OSError: the journal cannot be written. Those before the failure are in `X` and `Y`.
         """
-        points, y = check_points(t, len(self.domain)), np.asarray(values)
+        points, y = check_points(t, len(self.domain)), plain(values)
         if y.shape != (len(points), 1) or y.dtype.kind not in 'iuf' or not np.isfinite(y).all():
             raise ValueError(f'values must be finite numbers with shape ({len(points)}, 1), one a point, got {y.dtype} '
                              f'with shape {y.shape}.')
@@ -223,10 +255,10 @@ class LatentOptimizer:
             raise ValueError(f'{outside.sum()} of the {len(points)} points are not within the bounds, the first is '
                              f'{points[outside][0]}. Leave them out, or search a larger box.')
         rows = points[:, np.newaxis]
-        checked = [self._checked_value(row, value[np.newaxis]) for row, value in zip(rows, y, strict=True)]
-        with self._lock:
+        checked = [self._checked_value(row, value) for row, value in zip(rows, y, strict=True)]
+        with self._alone():
             for row, value in zip(rows, checked, strict=True):
-                self._record(self._replayed.last_number + 1, 'known', row, value)
+                self._record(self._experiments.last_number + 1, 'known', row, value)
 
     def close(self) -> None:
         """Leaves the journal to others, who may edit it or continue from it; the end of the process does so too."""
@@ -247,32 +279,65 @@ class LatentOptimizer:
                 search can continue.
         """
         max_iter = check_integer('max_iter', max_iter, at_least=0)
-        missing = max(self.num_starting_points - len(self._replayed.X), 0)
-        name = getattr(self.objective, '__name__', '')
-        with tqdm(total=missing + max_iter, desc=name if name.isidentifier() else 'search', unit='evaluation',
-                  file=sys.stdout) as bar:
-            for _ in range(missing + max_iter):
-                self.step()
-                bar.update()
-                bar.set_postfix(best=f'{self._replayed.Y.min():.4g}', refresh=False)
+        missing = max(self.num_starting_points - len(self._experiments.X), 0)
+        before = len(self._experiments.X)
+        self._run(lambda: len(self._experiments.X) - before, missing + max_iter)
 
-    def step(self) -> None:
-        """Evaluates one experiment: the oldest that is pending, or else a new proposal. For errors see above."""
-        if self.objective is None:
-            raise ValueError('This search has no objective, as its results come from outside. Use ask and tell, or '
-                             'create it with a function.')
+    def run(self, num_experiments: int, failures: Exceptions = ()) -> None:
+        """Evaluates the objective until `num_experiments` experiments have a result, those before included.
+
+        Pending experiments, whose evaluation was interrupted, are the first of them. So the same call in a program
+        that was stopped and started again, with a journal, goes on to the same number.
+
+        Args:
+            num_experiments: how many are to have a result, a value or a failure.
+            failures: the exceptions of the objective that mean that an experiment has failed, see `tell_failed`. All
+                others end the run.
+
+        Raises:
+            ValueError: see `run_optimization`.
+        """
+        num_experiments = check_integer('num_experiments', num_experiments, at_least=0)
+        self._run(lambda: len(self._experiments.X) + len(self._experiments.failed), num_experiments, failures)
+
+    def _run(self, num_done: Callable[[], int], total: int, failures: Exceptions = ()) -> None:
+        name = getattr(self.objective, '__name__', '')
+        with tqdm(total=total, initial=min(num_done(), total), desc=name if name.isidentifier() else 'search',
+                  unit='evaluation', file=sys.stdout) as bar:
+            while num_done() < total:
+                self.step(failures)
+                bar.update()
+                if len(self._experiments.Y):
+                    bar.set_postfix(best=f'{self._experiments.Y.min():.4g}', refresh=False)
+
+    def step(self, failures: Exceptions = ()) -> None:
+        """Evaluates one experiment: the oldest that is pending, or else a new proposal.
+
+        Args:
+            failures: as for `run`.
+
+        Raises:
+            ValueError: see `run_optimization`.
+        """
+        if not callable(self.objective):
+            raise ValueError('This search has no objective that it could evaluate: it was created with '
+                             f'{self.objective!r}. Use ask and tell, or create it with a function.')
         pending = self.pending
         experiment = pending[0] if pending else self.ask()[0]
         if experiment.number not in self._evaluated:
-            value = np.asarray(self.objective(experiment.t.copy()))
+            try:
+                value = self.objective(experiment.t.copy())
+            except failures as error:
+                return self.tell_failed(experiment.number, f'{type(error).__name__}: {error}')
             self._evaluated = {experiment.number: self._checked_value(experiment.t, value)}
         # If the journal cannot be written, the value is there when the search continues.
-        with self._lock:
-            self._record(experiment.number, 'done', experiment.t, self._evaluated[experiment.number])
+        with self._alone():
+            if experiment.number in self._experiments.pending:
+                self._record(experiment.number, 'done', experiment.t, self._evaluated[experiment.number])
 
     def suggest_next_locations(self) -> Array:
         """The point where the next evaluation would be made, float64 (1, d); `ask` proposes it."""
-        experiments = self._replayed
+        experiments = self._experiments
         if self.published and experiments.pending:
             raise ValueError("The article's settings propose one experiment at a time, and "
                              f'{len(experiments.pending)} are pending. Tell their results first.')
@@ -282,12 +347,13 @@ class LatentOptimizer:
             return self._starting_point(experiments, rng)
         from latent_search import gpyopt_engine
 
+        unit = self._unit(experiments)
         try:
             with blas_threads(self.num_threads):
                 if self.published:
-                    return gpyopt_engine.propose_as_published(self.domain, experiments.X, experiments.Y, state)
-                model, acquisition = self._model_and_acquisition(experiments)
-                return gpyopt_engine.propose(model, acquisition, self.domain, experiments.X, experiments.Y, rng)
+                    return gpyopt_engine.propose_as_published(self.domain, experiments.X, experiments.Y / unit, state)
+                model, acquisition = self._model_and_acquisition(experiments, unit)
+                return gpyopt_engine.propose(model, acquisition, self.domain, experiments.X, experiments.Y / unit, rng)
         except np.linalg.LinAlgError as error:
             logger.warning('No Gaussian process can be fitted to these %d evaluations (%s); the next point is a random '
                            'one.', len(experiments.X), error)
@@ -303,20 +369,24 @@ class LatentOptimizer:
         Raises:
             ValueError: there are fewer evaluations than starting points, or `t` has another shape.
         """
-        experiments = self._replayed
+        experiments = self._experiments
         if len(experiments.X) < self.num_starting_points:
             raise ValueError(f'There are {len(experiments.X)} evaluations, and a posterior needs '
                              f'{self.num_starting_points}. Call run_optimization first.')
-        points = check_points(t, len(self.domain))
+        points, unit = check_points(t, len(self.domain)), self._unit(experiments)
         with blas_threads(self.num_threads):
             if self.published:
                 from latent_search import gpyopt_engine
 
                 state = self._random_state(len(experiments.X))
-                return gpyopt_engine.posterior_as_published(self.domain, experiments.X, experiments.Y, state, points)
-            model, _ = self._model_and_acquisition(experiments)
-            model.fit(experiments.X, experiments.Y)
-            return *model.predict(points), np.exp(model.log_ei(points, model.incumbent()))
+                mean, std, ei = gpyopt_engine.posterior_as_published(self.domain, experiments.X, experiments.Y / unit,
+                                                                     state, points)
+            else:
+                model, _ = self._model_and_acquisition(experiments, unit)
+                model.fit(experiments.X, experiments.Y / unit)
+                mean, std = model.predict(points)
+                ei = np.exp(model.log_ei(points, model.incumbent()))
+        return unit * mean, unit * std, unit * ei
 
     def plot_acquisition(self, unit: str = 'nats') -> 'Figure':
         """Draws posterior mean, posterior standard deviation and expected improvement over a box of two dimensions.
@@ -374,6 +444,16 @@ class LatentOptimizer:
             without_noise = expected(experiments.X[best])[:, 0]
         return figures.plot_experiments(statuses, values, title, without_noise)
 
+    def plot_convergence(self) -> 'Figure':
+        """Draws the distance between consecutive evaluations, and the best value so far, as GPyOpt does.
+
+        Raises:
+            ValueError: there are fewer than two evaluations.
+        """
+        from latent_search import figures
+
+        return figures.plot_convergence(self.X, self.Y)
+
     def __getstate__(self) -> dict[str, Any]:
         if self._journal is not None:
             raise TypeError('A search with a journal cannot be pickled or copied, as its journal belongs to one '
@@ -391,51 +471,131 @@ class LatentOptimizer:
         return np.random.SeedSequence((self.seed, num_experiments)).generate_state(4).astype(np.uint32)
 
     def _ask(self) -> Experiment:
-        number = self._replayed.last_number + 1
+        number = self._experiments.last_number + 1
         t = self.suggest_next_locations()
         self._record(number, 'proposed', t)
         return Experiment(number, t.copy())
 
     def _pending_point(self, number: int) -> Array:
-        pending = self._replayed.pending
+        pending = self._experiments.pending
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number not in pending:
             raise ValueError(f'There is no pending experiment {number!r}. The pending ones are '
                              f'{", ".join(map(str, pending)) or "none"}.')
         return pending[int(number)]
 
-    def _record(self, number: int, status: str, t: Array, value: float | None = None, note: str = '') -> None:
-        event = Event(number, status, t, value, note)
-        if self._journal is not None:
-            self._journal.append(event)
-        self.restore([event])
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Lets no other thread change the search, and ends what an interrupt has left unfinished."""
+        with self._lock:
+            self._settle()
+            yield
 
-    def _checked_value(self, t: Array, y: np.ndarray) -> float:
-        kept = f'The {len(self._replayed.X)} evaluations before it are kept in X and Y.'
-        if y.shape != (1, 1) or y.dtype.kind not in 'iuf' or not np.isfinite(float(y[0, 0])):
-            raise ValueError(f'At {t} the value must be one finite number with shape (1, 1), got {y!r}. {kept} An '
-                             'experiment without a value is told with tell_failed.')
-        if self.lower_bound is not None:
-            bound = np.asarray(self.lower_bound(t.copy()))
-            if bound.shape != (1, 1) or not y >= bound - 1e-6 * max(1.0, np.abs(bound).max()):
-                raise ValueError(f'At {t} the lower bound must be one number with shape (1, 1), not above the '
-                                 f"objective's {y[0, 0]:.6g}, got {bound!r}. {kept}")
-        return float(y[0, 0])
+    def _record(self, number: int, status: str, t: Array, value: float | None = None, note: str = '') -> None:
+        """Writes an event to the journal and takes it into memory: both, or neither, whatever interrupts."""
+        event = Event(number, status, t, value, note)
+        if self._journal is None:
+            return self.restore([event])
+        try:
+            self._unsettled = event
+            self._journal.append(event)
+            self.restore([event])
+            self._unsettled = None
+        except (OSError, ValueError):
+            self._unsettled = None
+            raise
+        except BaseException:
+            self._settle()
+            raise
+
+    def _settle(self) -> None:
+        event = self._unsettled
+        if event is not None and self._journal is not None:
+            taken = any((other.number, other.status) == event[:2] for other in self._history.events[-1:])
+            if not taken and self._journal.settle():
+                self.restore([event])
+            self._unsettled = None
+
+    def _open_journal(self, path: os.PathLike[str] | str) -> None:
+        from latent_search.journal import Journal
+
+        settings = f'seed={self.seed} noisy={self.noisy} published={self.published} lower_bound='
+        if self.lower_bound is None:
+            settings += 'None'
+        else:  # A function has no name that could be relied on.
+            settings += f'{self._bound(self.domain.mean(axis=1)[np.newaxis])[0, 0]:.9g} at the centre'
+        journal = Journal(path, self.domain, settings)
+        try:
+            for event in journal.events:
+                if event.value is not None and not event.value >= self._lowest_value(event.t):
+                    raise ValueError(f'The journal {journal.path} has the value {event.value!r} for experiment '
+                                     f'{event.number}, which is below the lower bound '
+                                     f'{self._bound(event.t)[0, 0]!r}. Correct the bound, or leave it out.')
+        except BaseException:
+            journal.close()
+            raise
+        if journal.settings not in (None, settings):
+            warnings.warn(f'The journal {journal.path} was made by a search with {journal.settings}; this one has '
+                          f'{settings}. It continues with its own settings.', stacklevel=4)
+        self._journal = journal
+        self.restore(journal.events)
+
+    def _bound(self, t: Array) -> Array:
+        """The lower bound at points (n, d): (n, 1), −∞ where there is none."""
+        if self.lower_bound is None:
+            return np.full((len(t), 1), -np.inf)
+        bound = plain(self.lower_bound(t.copy()))
+        if bound.shape != (len(t), 1) or bound.dtype.kind not in 'iuf' or not np.isfinite(bound).all():
+            raise ValueError(f'lower_bound must return finite numbers with shape (n, 1), one for each of n points. For '
+                             f'points with shape {t.shape} it returned {bound.dtype} with shape {bound.shape}'
+                             f'{"" if bound.shape != (len(t), 1) else " that are not all finite numbers"}.')
+        return bound.astype('float64')
+
+    def _lowest_value(self, t: Array) -> float:
+        """The lowest value at a point (1, d) that does not contradict the bound, but for rounding errors."""
+        bound = self._bound(t)[0, 0]
+        return bound - 1e-6 * max(1.0, abs(bound)) if np.isfinite(bound) else bound
+
+    def _checked_value(self, t: Array, value: ArrayLike) -> float:
+        kept = f'The {len(self._experiments.X)} evaluations before it are kept in X and Y.'
+        y = plain(value)
+        if y.size != 1 or y.dtype.kind not in 'iuf' or not np.isfinite(float(y.item())):
+            raise ValueError(f'At {t} the value must be one finite number, got {value!r}. {kept} An experiment without '
+                             'a value is told with tell_failed.')
+        number = float(y.item())
+        if not number >= self._lowest_value(t):
+            raise ValueError(f"At {t} the lower bound must not be above the objective's {number:.6g}, got "
+                             f'{self._bound(t)[0, 0]:.6g}. {kept} Lower the bound, or leave it out.')
+        return number
+
+    def _unit(self, experiments: Experiments) -> float:
+        """What values are divided by before they are modelled, so that their squares neither overflow nor underflow."""
+        largest = np.abs(experiments.Y).max(initial=0.0)
+        return 1.0 if largest == 0 or 1e-100 <= largest <= 1e100 else float(2.0 ** np.floor(np.log2(largest)))
 
     def _starting_point(self, experiments: Experiments, rng: np.random.RandomState) -> Array:
         if self.published:
             return self._random_point(rng)
         from scipy.stats import qmc
 
+        if len(experiments.failed) and len(experiments.X):
+            from latent_search.acquisition import starting_point_around_successes
+
+            low, width = self.domain[:, 0], np.ptp(self.domain, axis=1)
+            pending = np.vstack([np.empty((0, len(low))), *experiments.pending.values()])
+            evaluated, failed, pending = ((t - low) / width for t in (experiments.X, experiments.failed, pending))
+            u = starting_point_around_successes(evaluated, failed, pending, rng)
+            return np.clip(low + width * u, *self.domain.T)[np.newaxis]
         # Sobol's sequence is even from the start only in powers of two.
         index = experiments.num
         sobol = qmc.Sobol(len(self.domain), rng=self.seed).random_base2(max(3, index.bit_length()))
         return qmc.scale(sobol[[index]], *self.domain.T)
 
-    def _model_and_acquisition(self, experiments: Experiments) -> tuple['GaussianProcess', 'SpacedExpectedImprovement']:
+    def _model_and_acquisition(self, experiments: Experiments,
+                               unit: float) -> tuple['GaussianProcess', 'SpacedExpectedImprovement']:
         from latent_search.acquisition import SpacedExpectedImprovement
         from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
 
         pending = [t[0] for t in experiments.pending.values()]
         model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
-                 else SquaredGaussianProcess(self.domain, self.lower_bound, pending))
+                 else SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending))
         return model, SpacedExpectedImprovement(model, experiments.failed)

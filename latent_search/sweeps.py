@@ -22,6 +22,9 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
     `n_jobs=2` uses two processes; inside of `joblib.parallel_config('dask')` the searches go to the workers of a Dask
     cluster. Each worker starts up first, which takes longer than a few searches with a cheap objective do.
 
+    If each search has a journal of its own, an interruption loses nothing: the next call with the same arguments
+    continues the searches that were under way, and reads back those that had finished.
+
     Args:
         optimizer_for: a function of target and seed that creates a search. It and what it uses are sent to the workers.
         targets: what to search for.
@@ -35,26 +38,29 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
         warning, and the other searches continue.
 
     Raises:
-        ValueError: `max_iter` is not an integer of at least 0, or a search has a journal.
+        ValueError: `max_iter` is not an integer of at least 0, or `targets` or `seeds` are not collections.
     """
     from joblib import Parallel, delayed
 
     max_iter = check_integer('max_iter', max_iter, at_least=0)
-    searches = {(target, seed): optimizer_for(target, seed) for target in targets for seed in seeds}
-    if any(search.has_journal for search in searches.values()):
-        raise ValueError('A journal belongs to one process, and these searches run in several. Leave the journal out, '
-                         'or run them one after the other with run_optimization.')
+    for name, given in (('targets', targets), ('seeds', seeds)):
+        if not isinstance(given, Iterable):
+            raise ValueError(f'{name} must be a list, such as [{given!r}], got {given!r}.')
+    seeds = list(seeds)
+    keys = [(target, seed) for target in targets for seed in seeds]
     results = Parallel(n_jobs=n_jobs, return_as='generator')(
-        delayed(_search)(optimizer_for, target, seed, max_iter) for target, seed in searches)
-    with tqdm(total=len(searches), desc='searches', unit='search', file=sys.stdout) as bar:
-        for ((target, seed), search), (events, error) in zip(searches.items(), results, strict=True):
-            search.restore(events)
+        delayed(_search)(optimizer_for, target, seed, max_iter) for target, seed in keys)
+    searches = {}
+    with tqdm(total=len(keys), desc='searches', unit='search', file=sys.stdout) as bar:
+        for (target, seed), (events, error) in zip(keys, results, strict=True):
+            search = searches[target, seed] = optimizer_for(target, seed)
+            search.restore(events[len(search.events):])
             search.error = error
             if error is not None:
                 logger.warning('The search for %s with seed %s failed after %d evaluations: %s', target, seed,
                                len(search.Y), error)
-            elif len(search.Y):
-                bar.set_postfix(best=f'{search.Y.min():.4g}', target=target, refresh=False)
+            elif search.fx_opt is not None:
+                bar.set_postfix(best=f'{search.fx_opt:.4g}', target=target, refresh=False)
             bar.update()
     return searches
 
@@ -62,11 +68,12 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
 def _search(optimizer_for: OptimizerFor, target: Hashable, seed: int,
             max_iter: int) -> tuple[tuple[Event, ...], str | None]:
     search = optimizer_for(target, seed)
-    num_before = len(search.events)
     error = None
     try:
-        for _ in range(search.num_starting_points + max_iter):
+        while len(search.X) < search.num_starting_points + max_iter:
             search.step()
     except Exception as raised:  # Whatever the objective raises must not take the other searches down.
         error = f'{type(raised).__name__}: {raised}'
-    return search.events[num_before:], error
+    finally:
+        search.close()
+    return search.events, error

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 _lock = threading.Lock()
 _limit = ExitStack()
-_users = 0
+_users: set[object] = set()
 
 
 @contextmanager
@@ -19,15 +19,15 @@ def blas_threads(num: int) -> Iterator[None]:
     limit belongs to the whole process. So where blocks overlap, in one thread or in several, the first to enter sets
     it and the last to leave restores it.
     """
-    global _users
-    with _lock:
-        if _users == 0:
-            _limit.enter_context(threadpool_limits(num, user_api='blas'))
-        _users += 1
+    user = object()
     try:
+        with _lock:
+            if not _users:
+                _limit.enter_context(threadpool_limits(num, user_api='blas'))
+            _users.add(user)
         yield
     finally:
         with _lock:
-            _users -= 1
-            if _users == 0:
+            _users.discard(user)
+            if not _users:
                 _limit.close()
