@@ -67,15 +67,15 @@ class Journal:
             ValueError: the journal was closed, or opened again since, or belongs to another process.
             OSError: it cannot be written, or something else has changed the file since it was opened.
         """
-        self._file.append(line_of(event))
+        self._file.append(line_of(event), of=event)
 
-    def settle(self) -> bool:
-        """Says whether the last event, whose `append` was interrupted, is on the disk; if not, nothing of it is.
+    def settle(self, event: Event) -> bool:
+        """Says whether an event whose `append` was interrupted is on the disk; if not, nothing of it is.
 
         Raises:
             OSError: the journal cannot be read or written.
         """
-        return self._file.settle()
+        return self._file.settle(event)
 
     def _read(self) -> list[Event]:
         content = self._file.read()

@@ -43,7 +43,8 @@ class LockedFile:
         self.end = 0
         self._process = os.getpid()
         self._held: int | None = None  # A descriptor that holds the lock of the file itself.
-        self._last: tuple[int, bytes] | None = None  # Where the last line was to be written, and the line.
+        # Where the last line was to be written, the line, and what it stands for.
+        self._last: tuple[int, bytes, object] | None = None
         self._close_other(self.path)
         self._lock = FileLock(f'{self.path}.lock', thread_local=False)
         try:
@@ -96,8 +97,12 @@ class LockedFile:
             raise self._cannot_be_written(error) from error
         self._stamp, self.end = _stamp(os.stat(self.path)), len(content)
 
-    def append(self, line: bytes) -> None:
+    def append(self, line: bytes, of: object = None) -> None:
         """Writes a line and returns when it is on the disk; if that fails the file is as it was before.
+
+        Args:
+            line: with its end.
+            of: what the line stands for, for `settle`.
 
         Raises:
             ValueError: the file was closed, or opened again since, or belongs to another process.
@@ -106,7 +111,7 @@ class LockedFile:
         if self._open.get(self.path) is not self or os.getpid() != self._process:
             raise ValueError(f'This journal of {self.path} is closed, or belongs to another process. Continue with the '
                              'search that has opened it last, or open it again.')
-        self._last = self.end, line
+        self._last = self.end, line, of
         try:
             changed = self._write(line, unless_changed=True)
         except OSError as error:
@@ -116,17 +121,17 @@ class LockedFile:
             self._last = None
             raise self._was_changed()
 
-    def settle(self) -> bool:
-        """Says whether the last `append`, which was interrupted, has written its line; takes back a part of a line.
+    def settle(self, of: object) -> bool:
+        """Says whether an interrupted `append` has written the line of `of`; takes back a part of a line.
 
         What something else has written is left alone.
 
         Raises:
             OSError: the file cannot be read or written.
         """
-        if self._last is None:
+        if self._last is None or self._last[2] is not of:
             return False
-        start, line = self._last
+        start, line, _ = self._last
         try:
             with open(self.path, 'rb') as file:
                 file.seek(start)

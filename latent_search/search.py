@@ -511,7 +511,7 @@ class LatentOptimizer:
         event = self._unsettled
         if event is not None and self._journal is not None:
             taken = any((other.number, other.status) == event[:2] for other in self._history.events[-1:])
-            if not taken and self._journal.settle():
+            if not taken and self._journal.settle(event):
                 self.restore([event])
             self._unsettled = None
 
