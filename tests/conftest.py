@@ -7,6 +7,12 @@ import pytest
 # Keras, which takes seconds, is loaded in the fixtures that need it only.
 
 
+def pytest_configure(config):
+    # Keras's TensorFlow variables with NumPy 2, while weights are saved.
+    config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
+                                              'DeprecationWarning:keras.src.backend.tensorflow.core')
+
+
 @pytest.fixture(scope='session')
 def mnist():
     """MNIST, if the environment names a file; the tests never download it."""

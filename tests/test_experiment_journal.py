@@ -14,12 +14,12 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+import experiment_journal
 import numpy as np
 import pytest
-
-import experiment_journal
-import vae_opt_util
 from experiment_journal import Event, Journal, JournalInUseError
+
+import vae_opt_util
 from vae_opt_util import create_optimizer
 
 # Processes of these tests are forked from one that has loaded this module, and with it what a search loads.

@@ -83,7 +83,7 @@ def test_predict_shows_a_bar_where_it_takes_long(rng, capsys, monkeypatch):
 
     predict(model, values, 'short', batch_size=1)
     assert capsys.readouterr().out == ''
-    monkeypatch.setattr(keras.Model, 'predict_on_batch', lambda _, x: time.sleep(0.4) or x)
+    monkeypatch.setattr(keras.Model, 'predict_on_batch', lambda _, x: time.sleep(0.25) or x)
     predict(model, values, 'long', batch_size=1)
     assert 'long' in capsys.readouterr().out
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -62,6 +63,7 @@ def run(backend, script, *arguments, **environment):
 
 @pytest.fixture(scope='module')
 def outputs_of(tmp_path_factory):
+    @cache
     def outputs(backend):
         path = tmp_path_factory.mktemp(backend) / 'outputs.npz'
         run(backend, OUTPUTS, path)
@@ -71,14 +73,9 @@ def outputs_of(tmp_path_factory):
     return outputs
 
 
-@pytest.fixture(scope='module')
-def tensorflow_outputs(outputs_of):
-    return outputs_of('tensorflow')
-
-
 @pytest.mark.parametrize('backend', ['jax', 'torch'])
-def test_pretrained_models_give_the_same_outputs(backend, outputs_of, tensorflow_outputs):
-    outputs = outputs_of(backend)
+def test_pretrained_models_give_the_same_outputs(backend, outputs_of):
+    outputs, tensorflow_outputs = outputs_of(backend), outputs_of('tensorflow')
 
     assert outputs.pop('backend') == backend
     assert outputs.keys() == tensorflow_outputs.keys() - {'backend'} and len(outputs) == 20

@@ -1,10 +1,8 @@
-import keras
 import numpy as np
 import pytest
-from keras import layers
 from scipy.stats import multivariate_normal
 
-import vae_opt_util
+from mnist_vae.backend import keras, layers
 from vae_opt_util import (
     create_classifier,
     create_decode_classify,
@@ -15,6 +13,7 @@ from vae_opt_util import (
     nll_all_targets,
     nll_of_probs,
     nll_prior,
+    probability_floor,
 )
 
 pytestmark = pytest.mark.backends
@@ -143,7 +142,7 @@ def test_bad_points(stub, t, message):
 def test_models_that_do_not_fit_together():
     with pytest.raises(ValueError):
         create_decode_classify(create_decoder(2), create_predictor(2))
-    assert vae_opt_util.probability_floor == 1e-8
+    assert probability_floor == 1e-8
 
 
 def test_nll_of_known_probabilities_by_hand():

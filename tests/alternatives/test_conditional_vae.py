@@ -1,0 +1,88 @@
+"""The conditional VAE, and runs of several methods."""
+
+import numpy as np
+import pytest
+
+from alternatives import constrain, constrain_with_gradients, generate, run_methods, sample_prior
+from mnist_vae.data import one_hot
+from mnist_vae.measures import predict
+
+
+def test_sample_prior():
+    t = sample_prior(50_000, 3, seed=1)
+
+    np.testing.assert_allclose(t.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(np.cov(t.T), np.eye(3), atol=0.03)
+    np.testing.assert_array_equal(t, sample_prior(50_000, 3, seed=1))
+    assert not np.array_equal(t, sample_prior(50_000, 3, seed=2))
+    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
+        sample_prior(0, 2)
+
+
+def test_generate_decodes_the_prior_under_the_label(pretrained):
+    vae = pretrained['vae-conditional']
+
+    images = generate(vae, target=3, num=5, seed=7)
+
+    assert images.shape == (5, 28, 28, 1) and images.dtype == np.float32 and 0 < images.min() < images.max() < 1
+    label = np.zeros((5, 10), dtype='float32')
+    label[:, 3] = 1
+    t = sample_prior(5, 2, seed=7).astype('float32')
+    np.testing.assert_allclose(images, vae.get_layer('decoder').predict_on_batch([t, label]), atol=1e-6)
+    assert not np.allclose(images, generate(vae, 8, 5, seed=7), atol=0.5)
+    assert not np.allclose(images, generate(vae, 3, 5, seed=8), atol=0.5)
+
+
+def test_generate_of_what_cannot_be(pretrained):
+    with pytest.raises(ValueError, match="needs a conditional VAE.*'vae-conditional'"):
+        generate(pretrained['vae-predictor-off'], 3, 5)
+    with pytest.raises(ValueError, match='target must be a label'):
+        generate(pretrained['vae-conditional'], 10, 5)
+    with pytest.raises(ValueError, match='num must be an integer of at least 1'):
+        generate(pretrained['vae-conditional'], 3, 0)
+
+
+@pytest.mark.parametrize('part', ['encoder', 'decoder'])
+def test_both_networks_use_the_condition(part, pretrained, few_digits):
+    network = pretrained['vae-conditional'].get_layer(part)
+    given = few_digits.x_test[:4] if part == 'encoder' else sample_prior(4, 2).astype('float32')
+
+    first, second = (network.predict_on_batch([given, one_hot(np.full(4, label))]) for label in (1, 8))
+
+    assert not np.allclose(first, second, atol=0.1)
+
+
+def test_runs_of_methods(capsys):
+    def method(label, seed):
+        return np.full((2, 28, 28, 1), label / 10, dtype='float32'), 7 + seed, None if seed else -1.5
+
+    runs = run_methods({'a': method, 'b': lambda label, seed: method(9 - label, seed)}, num_runs=2)
+
+    assert list(runs) == ['a', 'b'] and [len(of_run) for of_run in runs['a']] == [10, 10]
+    assert runs['a'][1][4].images[0, 0, 0, 0] == runs['b'][0][5].images[0, 0, 0, 0] == np.float32(0.4)
+    assert [(of_run[3].evaluations, of_run[3].value) for of_run in runs['b']] == [(7, -1.5), (8, None)]
+    assert all(run.seconds >= 0 for of_run in runs['a'] for run in of_run)
+    assert '40/40' in capsys.readouterr().out
+    with pytest.raises(ValueError, match='num_runs must be an integer of at least 1'):
+        run_methods({'a': method}, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['conditional VAE', 'actor', 'gradients'])
+def test_judge_reads_what_was_wanted(method, pretrained):
+    """Required: 97%, as the median of ten seeds; twenty images of each digit."""
+    vae, constraints = pretrained['vae-predictor-off'], pretrained['latent-constraints']
+
+    def images(target, seed):
+        if method == 'conditional VAE':
+            return generate(pretrained['vae-conditional'], target, 20, seed)
+        if method == 'actor':
+            t = constrain(constraints, sample_prior(20, 2, seed), target)
+        else:
+            t, _ = constrain_with_gradients(constraints, sample_prior(80, 2, seed), target, num=20)
+        return predict(vae.get_layer('decoder'), t.astype('float32'), 'decode')
+
+    shares = [np.mean([predict(pretrained['judge'], images(target, seed), 'judge').argmax(axis=1) == target
+                       for target in range(10)]) for seed in range(10)]
+
+    assert np.median(shares) >= 0.97

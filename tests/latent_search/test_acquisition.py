@@ -1,0 +1,196 @@
+"""Where a search looks next: spaced and refined proposals."""
+
+import numpy as np
+import pytest
+from helpers import BOX, ZERO_BOUND, bound, sample, to_unit_box, wavy
+from scipy.spatial.distance import cdist, pdist
+
+from latent_search import create_grid, create_optimizer
+from latent_search.acquisition import SpacedExpectedImprovement
+from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+SPACING = SpacedExpectedImprovement.spacing
+
+
+def search(domain, max_iter, minimum=0.4, **settings):
+    low, width = domain[:, 0], np.ptp(domain, axis=1)
+
+    def quadratic(t):
+        return (((t - low) / width - minimum) ** 2).sum(axis=1, keepdims=True)
+
+    search = create_optimizer(quadratic, domain, **settings)
+    search.run_optimization(max_iter)
+    assert (search.X >= domain[:, 0]).all() and (search.X <= domain[:, 1]).all()
+    u = (search.X - low) / width
+    # How far each proposal was from all evaluations before it.
+    return search, np.array([cdist(u[[i]], u[:i]).min() for i in range(6, len(u))])
+
+
+@pytest.mark.parametrize('minimum', [-0.5, 1.0])
+def test_proposals_stay_in_the_box(minimum):
+    search, _ = search(BOX[:2], max_iter=10, minimum=minimum)
+
+    corner = BOX[:2, 0] if minimum < 0 else BOX[:2, 1]
+    assert np.abs(to_unit_box(search.X) - to_unit_box(corner)).max(axis=1).min() < 0.01
+
+
+def test_proposals_of_both_kinds():
+    search, nearest = search(BOX[:2], max_iter=24)
+
+    assert len(search.X) == 30
+    assert (nearest < SPACING).any() and (nearest >= SPACING).any()
+    turn = np.arange(6, 30) % SpacedExpectedImprovement.spaced_every == 0
+    assert nearest[turn].min() >= SPACING * (1 - 1e-9)
+    assert search.Y.min() < 1e-4
+
+
+@pytest.mark.parametrize('d', [1, 2])
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND])
+def test_proposals_of_an_unconverged_search_are_spaced(d, settings, monkeypatch):
+    monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', -1)
+
+    search, nearest = search(BOX[:d], max_iter=12, **settings)
+
+    assert nearest.min() >= SPACING * (1 - 1e-9)
+
+
+@pytest.mark.parametrize('matters, above, spacing', [(-1, 0.03, SPACING), (np.inf, 0, 0)])
+@pytest.mark.parametrize('squares', [False, True])
+def test_proposal_has_nearly_the_highest_ei(squares, matters, above, spacing, rng, monkeypatch):
+    monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', matters)
+    search = create_optimizer(None, BOX[:2], lower_bound=bound if squares else None)
+    model = SquaredGaussianProcess(BOX[:2], bound) if squares else GaussianProcess(BOX[:2])
+    grid = create_grid(BOX[:2], points=100)[2]
+
+    for _ in range(5):
+        search.X = sample(rng, 17)
+        search.Y = wavy(search.X)
+        fitted(model, search.X, search.Y)
+        threshold = model.incumbent() + above * search.Y.std()
+        t = grid[cdist(to_unit_box(grid), to_unit_box(search.X)).min(axis=1) >= spacing]
+        proposal = search.suggest_next_locations()
+        assert model.log_ei(proposal, threshold) > model.log_ei(t, threshold).max() - 0.2
+
+
+# One of these numbers of evaluations is the turn of a spaced proposal.
+@pytest.mark.parametrize('n', [200, 201, 202, 203])
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND])
+def test_a_proposal_where_no_point_is_at_that_distance(settings, n):
+    search = create_optimizer(None, [(0, 1)], **settings)
+    X = np.linspace(0, 1, n)[:, np.newaxis]
+    search.Y = (search.X - 0.3) ** 2
+
+    proposal = search.suggest_next_locations()
+
+    assert proposal.shape == (1, 1) and 0 <= proposal.item() <= 1
+
+
+@pytest.mark.parametrize('bound', [None, lambda t: np.zeros((len(t), 1))])
+@pytest.mark.parametrize('minimum', [-0.5, 0.0, 1.0])
+def test_no_point_is_evaluated_twice_where_the_minimum_is_in_a_corner(minimum, bound):
+    search = create_optimizer(lambda t: ((t - minimum) ** 2).sum(axis=1, keepdims=True), [(0.0, 1.0)] * 2,
+                                 lower_bound=bound)
+    search.run_optimization(30)
+
+    assert pdist(search.X).min() >= 1e-5
+
+
+def test_lower_bound_is_asked_only_inside_the_box():
+    asked = []
+
+    def bound(t):
+        asked.append(t)
+        return np.zeros((len(t), 1))
+
+    search = create_optimizer(lambda t: t.sum(axis=1, keepdims=True), [(0.0, 1.0)] * 2, lower_bound=bound)
+    search.run_optimization(20)
+
+    asked = np.vstack(asked)
+    assert asked.min() == 0 and asked.max() <= 1
+
+
+def distances_to_those_before(search):
+    """How far each pending experiment is from all evaluations, and from those that are pending for longer."""
+    points = to_unit_box(np.vstack((search.X, *[experiment.t for experiment in search.pending])),
+                     len(search.domain))
+    return np.array([cdist(points[[i]], points[:i]).min() for i in range(len(search.X), len(points))])
+
+
+@pytest.mark.parametrize('d', [1, 2])
+@pytest.mark.parametrize('settings', KINDS)
+def test_spaced_proposals_keep_their_distance_from_pending_ones(d, settings, rng, monkeypatch):
+    monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', -1)
+    search = create_optimizer(None, BOX[:d], **settings)
+    X = sample(rng, 12, d)
+    search.Y = wavy(search.X)
+
+    experiments = search.ask(10)
+
+    assert len({experiment.t.tobytes() for experiment in experiments}) == 10
+    assert distances_to_those_before(search).min() >= SPACING * (1 - 1e-9)
+
+
+@pytest.mark.parametrize('settings', [{}, {'noisy': True}, ZERO_BOUND])
+def test_proposals_take_spaced_every_while_others_are_pending(settings, rng, monkeypatch):
+    monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', np.inf)
+    search = create_optimizer(None, BOX[:2], **settings)
+    # Around the minimum a proposal that need not keep a distance keeps none.
+    X = BOX[:2, 0] + np.ptp(BOX[:2], axis=1) * rng.uniform(0.3, 0.5, (17, 2))
+    search.Y = 0.1 + ((to_unit_box(search.X) - 0.4) ** 2).sum(axis=1, keepdims=True)
+
+    search.ask(12)
+
+    nearest = distances_to_those_before(search)
+    turn = np.arange(17, 29) % SpacedExpectedImprovement.spaced_every == 0
+    assert nearest[turn].min() >= SPACING * (1 - 1e-9)
+    assert nearest[~turn].min() < SPACING
+    assert nearest.min() >= SpacedExpectedImprovement.min_distance * (1 - 1e-9)
+
+
+def test_refined_proposals_keep_the_resolution_from_pending_ones(rng, monkeypatch):
+    monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', np.inf)
+    monkeypatch.setattr(SpacedExpectedImprovement, 'spaced_every', 10 ** 6)
+    monkeypatch.setattr(SpacedExpectedImprovement, 'min_distance', 0.3)
+    search = create_optimizer(None, BOX[:2])
+    X = BOX[:2, 0] + np.ptp(BOX[:2], axis=1) * rng.uniform(0, 0.1, (6, 2))
+    search.Y = wavy(search.X)
+
+    search.ask(6)
+
+    assert distances_to_those_before(search).min() >= 0.3 * (1 - 1e-9)
+
+
+# One of these numbers of experiments is the turn of a spaced proposal.
+@pytest.mark.parametrize('n', [64, 65, 66, 67])
+@pytest.mark.parametrize('model', [GaussianProcess, partial(GaussianProcess, noisy=True),
+                                   partial(SquaredGaussianProcess, **ZERO_BOUND)])
+def test_a_proposal_where_no_point_is_at_that_distance_from_pending_ones(model, n):
+    t = np.linspace(0, 1, n)[:, np.newaxis]
+    pending, x = t[1:-1:2], np.union1d(t[::2], t[-1])[:, np.newaxis]
+    model = model(np.array([[0.0, 1.0]]), pending=pending).fit(x, (x - 0.3) ** 2)
+    between = np.linspace(0, 1, 10 ** 4)[:, np.newaxis]
+    # There is room among the evaluations alone.
+    assert cdist(between, x).min(axis=1).max() > SPACING > cdist(between, model.u).min(axis=1).max()
+
+    proposal, cost = acquisition(model, t[2::3]).optimize()
+
+    assert proposal.shape == cost.shape == (1, 1) and 0 <= proposal.item() <= 1
+    assert 1e-5 <= cdist(proposal, model.u).min() < SPACING
+    np.testing.assert_allclose(-cost, model.log_ei(proposal, model.incumbent()), rtol=1e-6)
+
+
+def test_lower_bound_is_never_asked_of_no_points():
+    asked = []
+
+    def bound(t):
+        asked.append(len(t))
+        return np.zeros((len(t), 1))
+
+    search = create_optimizer(None, [(0, 1)], lower_bound=bound)
+    X = np.linspace(0, 1, 201)[:, np.newaxis]
+    search.Y = (search.X - 0.3) ** 2
+    search.failed = np.full((200, 1), 0.9)
+    search.ask(2)
+
+    assert min(asked) > 0

@@ -1,0 +1,105 @@
+"""Known results, noise, and bounds."""
+
+import numpy as np
+import pytest
+from helpers import SQUARE, assert_same, quadratic, snapshot, told
+
+from latent_search import create_grid, create_optimizer
+
+
+def test_known_results(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+
+    search.add_known([[0, 1], [-4.0, 4.0]], [[3], [2]])
+    search.add_known(np.array([[1, 2]], dtype='float32'), np.array([[0.5]], dtype='float32'))
+
+    np.testing.assert_array_equal(search.X, [[0, 1], [-4, 4], [1, 2]])
+    np.testing.assert_array_equal(search.Y, [[3], [2], [0.5]])
+    assert search.X.dtype == search.Y.dtype == np.float64
+    assert [number for number, _ in search.pending] == [1, 2] and search.ask()[0].number == 6
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), snapshot(search))
+
+
+@pytest.mark.parametrize('t, values, message', [
+    ([[0, 1], [0, 1]], [[3]], r'shape \(2, 1\)'), ([[0, 1]], [3], r'shape \(1, 1\)'), ([[0, 1]], 3, r'shape \(1, 1\)'),
+    ([[0, 1]], [[3, 4]], r'shape \(1, 1\)'), ([[0, 1]], [['low']], 'must be finite numbers'),
+    ([[0, 1], [1, 1]], [[3], [np.nan]], 'must be finite numbers'), ([[0, 1]], [[-np.inf]], 'must be finite numbers'),
+    ([[0, 1]], [[True]], 'must be finite numbers'), ([[0, 1]], [[1j]], 'must be finite numbers'),
+    ([0, 1], [[3]], r'shape \(n, 2\)'), ([[0, 1, 2]], [[3]], r'shape \(n, 2\)'), ([], [], r'shape \(n, 2\)'),
+    ([[0, np.nan]], [[3]], 'Points must be finite'),
+    ([[0, 1], [0, 4.1], [-5, 0]], [[3]] * 3, r'2 of the 3 points are not within the bounds.*\[0.  4.1\]')])
+def test_bad_known_results_are_refused_and_none_is_added(t, values, message, tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask()
+    before, content = snapshot(search), (tmp_path / 'journal.csv').read_bytes()
+
+    with pytest.raises(ValueError, match=message):
+        search.add_known(t, values)
+    assert_same(snapshot(search), before)
+    assert (tmp_path / 'journal.csv').read_bytes() == content
+
+
+def test_known_results_below_the_lower_bound_are_refused_and_none_is_added():
+    search = create_optimizer(None, SQUARE, lower_bound=quadratic)
+    t = np.array([[1, 1], [0, 0], [2, 2]])
+
+    with pytest.raises(ValueError, match='must not be above the objective'):
+        search.add_known(t, quadratic(t) - [[0], [0], [0.01]])
+    assert len(search.X) == len(search.Y) == 0
+    search.add_known(t, quadratic(t))
+
+
+def test_a_warm_start_needs_no_starting_points_of(rng):
+    t = rng.uniform(-4, 4, (30, 2))
+    search, without = (create_optimizer(quadratic, SQUARE) for _ in range(2))
+
+    search.add_known(t, quadratic(t))
+    search.run_optimization(3)
+    without.run_optimization(0)
+
+    assert len(search.X) == 33 and len(without.X) == 6
+    assert search.Y[30:].max() < 0.5 * search.Y[:30].min()
+
+
+def test_a_few_known_results_save_as_many_starting_points_of():
+    search = create_optimizer(quadratic, SQUARE)
+
+    search.add_known([[1, 1], [2, 2]], quadratic(np.array([[1, 1], [2, 2]])))
+    search.run_optimization(0)
+
+    assert len(search.X) == 6 and len(np.unique(search.X, axis=0)) == 6
+
+
+def noisy_quadratic(seed):
+    rng = np.random.default_rng(seed)
+    return lambda t: quadratic(t) + rng.normal(0, 1, (len(t), 1))
+
+
+def test_the_minimum_is_found_under_noise():
+    def error(seed, **settings):
+        search = told(40, noisy_quadratic(seed), seed=seed, **settings)
+        best = search.X[search.posterior(search.X)[0].argmin()]
+        return np.linalg.norm(best - [0.5, 1.0])
+
+    errors = [error(seed, noisy=True) for seed in range(5)]
+
+    assert np.median(errors) < 0.5
+    # A search for exact values takes the noise for what the objective does.
+    assert np.mean(errors) < np.mean([error(seed) for seed in range(5)])
+
+
+def test_repeated_values_that_differ_are_averaged():
+    search = create_optimizer(None, SQUARE, noisy=True)
+    t = create_grid(SQUARE, points=4)[2]
+    search.add_known(np.vstack((t, t)), np.vstack((quadratic(t) - 1, quadratic(t) + 1)))
+
+    mean, deviation, _ = search.posterior(t)
+
+    assert np.abs(mean - quadratic(t)).max() < 1
+    assert len(search.ask(3)) == 3
+
+
+def test_a_lower_bound_is_for_exact_values():
+    with pytest.raises(ValueError, match='lower_bound is for exact values.*Leave out one of'):
+        create_optimizer(None, SQUARE, lower_bound=quadratic, noisy=True)

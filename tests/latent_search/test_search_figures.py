@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from helpers import SQUARE, prior
+
+from latent_search import create_grid, create_optimizer
+from latent_search.figures import load_regret_curves, plot_regret
+
+
+@pytest.fixture(scope='module')
+def search():
+    search = create_optimizer(prior, SQUARE)
+    search.run_optimization(9)
+    return search
+
+
+def test_acquisition(search):
+    figure = search.plot_acquisition()
+
+    panels = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    _, _, t = create_grid(SQUARE)
+    expected = dict(zip(['Posterior mean', 'Posterior standard std', 'Expected improvement'],
+                        search.posterior(t), strict=True))
+    assert list(panels) == list(expected)
+    for title, axis in panels.items():
+        np.testing.assert_array_equal(axis.collections[0].get_array().ravel(), expected[title][:, 0])
+        assert np.isfinite(expected[title]).all() and np.ptp(expected[title]) > 0
+        np.testing.assert_array_equal(axis.lines[0].get_xydata(), search.X)
+        np.testing.assert_array_equal(axis.lines[1].get_xydata(), search.suggest_next_locations())
+    assert [axis.get_ylabel() for axis in figure.axes if not axis.get_title()] == ['nats'] * 3
+
+
+def test_acquisition_of_a_flat_objective():
+    search = create_optimizer(lambda t: np.ones((1, 1)), SQUARE)
+    search.run_optimization(2)
+
+    search.plot_acquisition().canvas.draw()
+
+
+def test_acquisition_draws_two_dimensions():
+    search = create_optimizer(prior, [(-1, 1)] * 3)
+    search.run_optimization(1)
+    with pytest.raises(ValueError, match='two dimensions, this one has 3'):
+        search.plot_acquisition()
+
+
+def test_trajectory(search):
+    gx, gy, t = create_grid(SQUARE, points=30)
+
+    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
+
+    plane, curve = (axis for axis in figure.axes if axis.get_title())
+    np.testing.assert_array_equal(plane.collections[-1].get_offsets(), search.X)
+    np.testing.assert_array_equal(plane.lines[-1].get_xydata()[0], search.X[search.Y.argmin()])
+    np.testing.assert_array_equal(curve.lines[0].get_ydata(), search.Y[:, 0])
+    np.testing.assert_array_equal(curve.lines[1].get_ydata(), np.minimum.accumulate(search.Y[:, 0]))
+    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == 'Objective (nats)'
+
+
+def test_trajectory_of_what_does_not_fit(search):
+    gx, gy, t = create_grid(SQUARE, points=4)
+    with pytest.raises(ValueError, match=r'values must have shape \(16,\)'):
+        search.plot_trajectory(gx, gy, prior(t), 'prior')
+    with pytest.raises(ValueError, match='this search has 0 in 2'):
+        create_optimizer(prior, SQUARE).plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
+
+
+def test_regret():
+    quartiles = np.array([[1.0, 2.0, 3.0], [0.0, 0.5, 0.6]])
+
+    figure = plot_regret({'random': quartiles, 'ours': quartiles / 10}, 'regret')
+
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_allclose(lines['random: 0.5'], [2, 0.5])
+    np.testing.assert_allclose(lines['ours: 0.05'], [0.2, 0.05])
+    assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
+
+
+@pytest.mark.parametrize('names', [(), ('curves',), ('curves_ten_dimensions',)])
+def test_regret_curves_that_were_measured(names):
+    if names == ('curves_ten_dimensions',) and not (benchmark_results_dir / 'curves_ten_dimensions.csv').exists():
+        pytest.skip('there is no curves_ten_dimensions.csv yet')
+    curves = load_regret_curves(*names)
+
+    assert {'random', 'GPyOpt as published', 'ours'} <= set(curves)
+    for quartiles in curves.values():
+        assert quartiles.shape == (52, 3) and (np.diff(quartiles, axis=1) >= 0).all()
+        assert (np.diff(quartiles, axis=0) <= 0).all()
+
+
+def test_regret_curves_that_are_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match='make bench'):
+        load_regret_curves(folder=tmp_path)
+    (tmp_path / 'curves.csv').write_text('method,evaluations,lower quartile,median,upper quartile\nours,1,low,2,3\n')
+    with pytest.raises(ValueError, match='curves.csv is damaged'):
+        load_regret_curves(folder=tmp_path)
+    (tmp_path / 'other.csv').write_text('method,evaluations,lower quartile,median,upper quartile\nours,1,1,2,3\n')
+    np.testing.assert_array_equal(load_regret_curves('other', tmp_path)['ours'], [[1, 2, 3]])
+
+
+def test_experiments():
+    search = create_optimizer(None, SQUARE)
+    search.add_known([[0.0, 1.0], [2.0, 0.0]], [[7.0], [5.0]])
+    first, second, third, fourth, _ = search.ask(5)
+    search.tell(third.number, 6)
+    search.tell_failed(first.number, 'broken')
+    search.tell(second.number, 2)
+    search.tell_failed(fourth.number)
+
+    axis = search.plot_experiments('experiments', expected=prior).axes[0]
+
+    lines = {line.get_label(): line for line in axis.lines}
+    assert set(lines) == {'experiment', 'known before', 'best value so far', '… without noise', 'failed: 2'}
+    np.testing.assert_array_equal(lines['known before'].get_xydata(), [[1, 7], [2, 5]])
+    np.testing.assert_array_equal(lines['experiment'].get_xydata(), [[3, 6], [5, 2]])
+    np.testing.assert_array_equal(lines['failed: 2'].get_xdata(), [4, 6])
+    assert lines['failed: 2'].get_transform() == axis.get_xaxis_transform()
+    np.testing.assert_array_equal(lines['best value so far'].get_xydata(), [[1, 7], [2, 5], [3, 5], [5, 2]])
+    best_points = np.vstack([[0, 1], [2, 0], [2, 0], second.t])
+    np.testing.assert_allclose(lines['… without noise'].get_ydata(), prior(best_points)[:, 0])
+    assert axis.get_title() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
+    assert '… without noise' not in {line.get_label() for line in search.plot_experiments('').axes[0].lines}
+
+
+def test_experiments_without_results():
+    search = create_optimizer(None, SQUARE)
+    for _ in range(2):
+        with pytest.raises(ValueError, match='There are no results yet'):
+            search.plot_experiments('')
+        search.tell_failed(search.ask()[0].number)

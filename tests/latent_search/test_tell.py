@@ -1,0 +1,283 @@
+"""Results, failures and what is known already."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, quadratic, snapshot, to_unit, told
+
+from latent_search import create_optimizer
+
+
+@pytest.mark.parametrize('order', [range(8), range(7, -1, -1), [3, 0, 7, 1, 6, 2, 5, 4]])
+def test_results_may_come_in_any_order(order):
+    search = create_optimizer(None, SQUARE)
+    experiments = search.ask(8)
+
+    for told, i in enumerate(order, start=1):
+        number, t = experiments[i]
+        search.tell(number, quadratic(t))
+        missing = [experiments[j] for j in sorted(order[told:])]
+        assert numbers_of(search.pending) == numbers_of(missing)
+
+    np.testing.assert_array_equal(search.X, points_of([experiments[i] for i in order]))
+    np.testing.assert_array_equal(search.Y, quadratic(search.X))
+    in_order = create_optimizer(None, SQUARE)
+    for number, t in in_order.ask(8):
+        in_order.tell(number, quadratic(t))
+    np.testing.assert_allclose(search.suggest_next_locations(), in_order.suggest_next_locations(), atol=1e-3)
+
+
+def test_results_that_never_come_do_not_stop_a_search():
+    search = create_optimizer(None, SQUARE)
+    for _ in range(30):
+        (number, t), = search.ask()
+        if number % 3:
+            search.tell(number, quadratic(t))
+
+    assert numbers_of(search.pending) == list(range(3, 31, 3))
+    assert len(search.X) == 20 and search.Y.min() < 0.01
+
+
+@pytest.mark.parametrize('value', [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), [2.0], [[2]], np.array([[2.0]])])
+def test_a_value_is_one_number_in_any_form(value):
+    search = create_optimizer(None, SQUARE)
+    search.ask()
+
+    search.tell(1, value)
+
+    assert search.Y.dtype == np.float64
+    np.testing.assert_array_equal(search.Y, [[2]])
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 'low', '2', None, True, 1j, [1.0, 2.0], [], [[1, 2]], {},
+                                   np.longdouble('1e400')])
+def test_a_bad_value_is_refused_and_changes_nothing(value, tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+    before, content = snapshot(search), (tmp_path / 'journal.csv').read_bytes()
+
+    with pytest.raises(ValueError, match='the value must be one finite number.*is told with tell_failed'):
+        search.tell(1, value)
+    assert_same(snapshot(search), before)
+    assert (tmp_path / 'journal.csv').read_bytes() == content
+
+
+@pytest.mark.parametrize('number', [0, -1, 4, 1.5, '1', None])
+def test_an_unknown_number_is_refused_and_changes_nothing(number, tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(3)
+    search.tell(2, 1.0)
+    before, content = snapshot(search), (tmp_path / 'journal.csv').read_bytes()
+
+    for step in (lambda: search.tell(number, 1.0), lambda: search.tell_failed(number)):
+        with pytest.raises(ValueError, match=f'no pending experiment {number!r}. The pending ones are 1, 3.'):
+            step()
+    assert_same(snapshot(search), before)
+    assert (tmp_path / 'journal.csv').read_bytes() == content
+
+
+@pytest.mark.parametrize('first', ['tell', 'tell_failed'])
+@pytest.mark.parametrize('second', ['tell', 'tell_failed'])
+def test_an_experiment_has_one_result(first, second):
+    search = create_optimizer(None, SQUARE)
+    search.ask()
+    getattr(search, first)(1, 1.0)
+    before = snapshot(search)
+
+    with pytest.raises(ValueError, match='no pending experiment 1. The pending ones are none.'):
+        getattr(search, second)(1, 1.0)
+    assert_same(snapshot(search), before)
+
+
+@pytest.mark.parametrize('number', [1.0, np.float64(1), True])
+@pytest.mark.parametrize('step', ['tell', 'tell_failed'])
+def test_a_number_that_only_equals_an_integer_is_refused(step, number, tmp_path):
+    """Such as from a table whose column of numbers has a gap. A journal with it could not be read again."""
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+    before = snapshot(search)
+
+    with pytest.raises(ValueError, match='There is no pending experiment'):
+        getattr(search, step)(number, 3.0)
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), before)
+
+
+@pytest.mark.parametrize('number', [1, np.int64(1), np.uint8(1)])
+def test_a_number_may_be_an_integer_of_any_kind(number, tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+
+    search.tell(number, 3.0)
+
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), snapshot(search))
+
+
+def test_below_the_lower_bound_is_refused_and_changes_nothing():
+    search = create_optimizer(None, SQUARE, lower_bound=quadratic)
+    experiments = search.ask(2)
+    before = snapshot(search)
+
+    with pytest.raises(ValueError, match='not above the objective'):
+        search.tell(2, quadratic(experiments[1].t) - 0.01)
+    assert_same(snapshot(search), before)
+    search.tell(2, quadratic(experiments[1].t))
+
+
+def test_failed_experiments_have_no_value(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    experiments = search.ask(8)
+    for number, t in experiments:
+        if number in (2, 5):
+            search.tell_failed(number, 'no oven')
+        elif number != 7:
+            search.tell(number, quadratic(t))
+    done = [experiments[i] for i in (0, 2, 3, 5, 7)]
+
+    np.testing.assert_array_equal(search.failed, points_of([experiments[1], experiments[4]]))
+    np.testing.assert_array_equal(search.X, points_of(done))
+    np.testing.assert_array_equal(search.Y, quadratic(points_of(done)))
+    assert numbers_of(search.pending) == [7]
+    with open(tmp_path / 'journal.csv', newline='') as file:
+        failed = [row for row in csv.DictReader(file) if row['status'] == 'failed']
+    assert [(row['number'], row['value'], row['note']) for row in failed] == [(n, '', 'no oven') for n in '25']
+
+
+def test_nothing_but_failures_fills_the_box():
+    search = create_optimizer(None, SQUARE)
+    for _ in range(16):
+        search.tell_failed(search.ask()[0].number)
+
+    assert len(search.X) == 0 and search.pending == []
+    assert len(np.unique((to_unit(search.failed) * 4).astype(int), axis=0)) == 16
+
+
+def two_valleys(t):
+    """Deep at (-2, -2), and less so at (2, 2)."""
+    deep, shallow = (((t - center) ** 2).sum(axis=1, keepdims=True) for center in (-2, 2))
+    return np.minimum(deep - 5, shallow)
+
+
+@pytest.mark.parametrize('settings', SETTINGS[:2])
+@pytest.mark.parametrize('seed', range(4))
+def test_a_search_leaves_where_everything_fails(seed, settings):
+    search = create_optimizer(None, SQUARE, seed, **settings)
+    for _ in range(40):
+        (number, t), = search.ask()
+        if np.linalg.norm(t + 2) < 2.5:  # Nothing else is lower than the minimum at (2, 2).
+            search.tell_failed(number)
+        else:
+            search.tell(number, two_valleys(t))
+
+    assert len(search.X) + len(search.failed) == 40
+    assert 1 <= len(search.failed) <= 20
+    assert search.Y.min() < 0.05 and np.linalg.norm(search.X[search.Y.argmin()] - 2) < 0.5
+
+
+def test_a_search_in_which_nothing_fails_goes_to_the_deep_valley():
+    """Otherwise the test above would show nothing."""
+    search = told(25, two_valleys)
+
+    assert np.linalg.norm(search.X[search.Y.argmin()] + 2) < 0.1
+
+
+@pytest.mark.parametrize('settings', SETTINGS)
+def test_random_failures_do_not_keep_a_search_from_the_minimum(settings, rng):
+    search = create_optimizer(None, SQUARE, **settings)
+    for _ in range(36):
+        (number, t), = search.ask()
+        if rng.random() < 0.3:
+            search.tell_failed(number)
+        else:
+            search.tell(number, quadratic(t))
+
+    assert len(search.failed) >= 5 and search.Y.min() < 0.02
+
+
+def test_known_results(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask(2)
+
+    search.add_known([[0, 1], [-4.0, 4.0]], [[3], [2]])
+    search.add_known(np.array([[1, 2]], dtype='float32'), np.array([[0.5]], dtype='float32'))
+
+    np.testing.assert_array_equal(search.X, [[0, 1], [-4, 4], [1, 2]])
+    np.testing.assert_array_equal(search.Y, [[3], [2], [0.5]])
+    assert search.X.dtype == search.Y.dtype == np.float64
+    assert numbers_of(search.pending) == [1, 2] and search.ask()[0].number == 6
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), snapshot(search))
+
+
+@pytest.mark.parametrize('t, values, message', [
+    ([[0, 1], [0, 1]], [[3]], r'shape \(2, 1\)'), ([[0, 1]], [3], r'shape \(1, 1\)'), ([[0, 1]], 3, r'shape \(1, 1\)'),
+    ([[0, 1]], [[3, 4]], r'shape \(1, 1\)'), ([[0, 1]], [['low']], 'must be finite numbers'),
+    ([[0, 1], [1, 1]], [[3], [np.nan]], 'must be finite numbers'), ([[0, 1]], [[-np.inf]], 'must be finite numbers'),
+    ([[0, 1]], [[True]], 'must be finite numbers'), ([[0, 1]], [[1j]], 'must be finite numbers'),
+    ([0, 1], [[3]], r'shape \(n, 2\)'), ([[0, 1, 2]], [[3]], r'shape \(n, 2\)'), ([], [], r'shape \(n, 2\)'),
+    ([[0, np.nan]], [[3]], 'Points must be finite'),
+    ([[0, 1], [0, 4.1], [-5, 0]], [[3]] * 3, r'2 of the 3 points are not within the bounds.*\[0.  4.1\]')])
+def test_bad_known_results_are_refused_and_none_is_added(t, values, message, tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask()
+    before, content = snapshot(search), (tmp_path / 'journal.csv').read_bytes()
+
+    with pytest.raises(ValueError, match=message):
+        search.add_known(t, values)
+    assert_same(snapshot(search), before)
+    assert (tmp_path / 'journal.csv').read_bytes() == content
+
+
+def test_known_results_below_the_lower_bound_are_refused_and_none_is_added():
+    search = create_optimizer(None, SQUARE, lower_bound=quadratic)
+    t = np.array([[1, 1], [0, 0], [2, 2]])
+
+    with pytest.raises(ValueError, match='not above the objective'):
+        search.add_known(t, quadratic(t) - [[0], [0], [0.01]])
+    assert len(search.X) == len(search.Y) == 0
+    search.add_known(t, quadratic(t))
+
+
+def test_a_warm_start_needs_no_starting_points(rng):
+    t = rng.uniform(-4, 4, (30, 2))
+    search, without = (create_optimizer(quadratic, SQUARE) for _ in range(2))
+
+    search.add_known(t, quadratic(t))
+    search.run_optimization(3)
+    without.run_optimization(0)
+
+    assert len(search.X) == 33 and len(without.X) == 6
+    assert search.Y[30:].max() < 0.5 * search.Y[:30].min()
+
+
+def test_a_few_known_results_save_as_many_starting_points():
+    search = create_optimizer(quadratic, SQUARE)
+
+    search.add_known([[1, 1], [2, 2]], quadratic(np.array([[1, 1], [2, 2]])))
+    search.run_optimization(0)
+
+    assert len(search.X) == 6 and len(np.unique(search.X, axis=0)) == 6
+
+
+def test_threads_may_tell(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    experiments = search.ask(40)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda experiment: search.tell(experiment.number, quadratic(experiment.t)), experiments))
+
+    assert len(search.X) == len(search.Y) == 40 and search.pending == []
+    np.testing.assert_array_equal(search.Y, quadratic(search.X))
+    assert len(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv').X) == 40
+
+
+def test_a_closed_search_leaves_its_journal_to_others(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    search.ask()
+
+    search.close()
+
+    with FileLock(tmp_path / 'journal.csv.lock', timeout=0), pytest.raises(ValueError, match='is closed'):
+        search.tell(1, 0.5)
+    create_optimizer(None, SQUARE).close()

@@ -1,0 +1,74 @@
+"""Reading what a search found, and the thin wrappers around figures."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import alternatives
+import vae_opt_util
+from vae_opt_util import (
+    assess_top,
+    create_classifier,
+    create_decoder,
+    create_judge,
+    load_regret_curves,
+    mean_pixel_distance,
+    nll_prior,
+    plot_architecture,
+    predict,
+    top,
+)
+
+
+@pytest.fixture
+def search(rng):
+    points = rng.uniform(-4, 4, size=(30, 2))
+    return SimpleNamespace(domain=np.array([(-4.0, 4.0)] * 2), X=points, Y=nll_prior(points))
+
+
+def test_assess_top(search):
+    decoder, classifier, judge = create_decoder(2), create_classifier(), create_judge()
+    points, values = top(search, 5)
+    images = predict(decoder, points.astype('float32'), '')
+
+    assessed = assess_top(search, 3, decoder, classifier, judge, num=5)
+
+    np.testing.assert_array_equal(assessed['values'], values[:, 0])
+    np.testing.assert_allclose(assessed['images'], images)
+    np.testing.assert_allclose(assessed['classifier'], predict(classifier, images, '')[:, 3])
+    np.testing.assert_allclose(assessed['judge'], predict(judge, images, '')[:, 3])
+    np.testing.assert_array_equal(assessed['read'], predict(judge, images, '').argmax(axis=1))
+    assert assessed['diversity'] == mean_pixel_distance(images) > 0
+
+
+def test_assess_top_of_a_search_without_evaluations(search):
+    search.X, search.Y = search.X[:0], search.Y[:0]
+    with pytest.raises(ValueError, match='no evaluations'):
+        assess_top(search, 3, None, None, None)
+
+
+def test_architecture_shows_the_predictors_weight():
+    texts = [text.get_text() for text in plot_architecture(2).axes[0].texts]
+
+    assert '20 × predictor loss' in texts
+
+
+@pytest.mark.parametrize('names', [(), ('curves_ten_dimensions',)])
+def test_regret_curves_that_were_measured(names):
+    curves = load_regret_curves(*names)
+
+    assert {'random', 'GPyOpt as published', 'ours'} <= set(curves)
+    for quartiles in curves.values():
+        assert quartiles.shape == (52, 3) and (np.diff(quartiles, axis=1) >= 0).all()
+        assert (np.diff(quartiles, axis=0) <= 0).all()
+
+
+def test_regret_curves_that_are_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match='make bench'):
+        load_regret_curves(folder=tmp_path)
+
+
+@pytest.mark.parametrize('module', [vae_opt_util, alternatives])
+def test_all_public_names_exist(module):
+    assert len(module.__all__) == len(set(module.__all__)) and all(hasattr(module, name) for name in module.__all__)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from latent_search import create_grid, search_with_gradients
+from vae_opt_util import create_decode_classify, create_nll_with_gradient, nll_all_targets
+
+SQUARE = [(-4.0, 4.0)] * 2
+
+
+def label_probs_of(name, pretrained):
+    model = pretrained['vae-predictor-softmax']
+    if name == 'predictor':
+        return model.get_layer('predictor')
+    return create_decode_classify(model.get_layer('decoder'), pretrained['classifier'])
+
+
+@pytest.fixture(params=['predictor', 'decode → classify'])
+def label_probs(request, pretrained):
+    return label_probs_of(request.param, pretrained)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize('target', [0, 7])
+def test_value_and_gradient_are_the_objectives(label_probs, target, rng):
+    objective = create_nll_with_gradient(label_probs, target)
+
+    for t in rng.normal(size=(5, 2)):
+        value, gradient = objective(t)
+        around = t + 1e-3 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+        nll = nll_all_targets(label_probs, np.vstack((t, around)))[:, target]
+        assert value == pytest.approx(nll[0], rel=1e-5)
+        differences = np.array([nll[1] - nll[2], nll[3] - nll[4]]) / 2e-3
+        assert np.linalg.norm(gradient - differences) < 0.05 * np.linalg.norm(differences) + 0.02
+        assert isinstance(value, float) and gradient.dtype == np.float64
+
+
+@pytest.mark.parametrize('target', [-1, 10, 4.0, '4'])
+def test_unknown_target(target, pretrained):
+    with pytest.raises(ValueError, match='target must be a label'):
+        create_nll_with_gradient(pretrained['vae-predictor-softmax'].get_layer('predictor'), target)
+
+
+def test_bad_point(pretrained):
+    objective = create_nll_with_gradient(pretrained['vae-predictor-softmax'].get_layer('predictor'), 4)
+
+    with pytest.raises(ValueError, match=r'shape \(n, 2\)'):
+        objective(np.zeros(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['predictor', 'decode → classify'])
+def test_finds_the_minimum_of_every_target(name, pretrained):
+    """Required: within 0.001 nats of the minimum on a grid, with the default number of starts."""
+    label_probs = label_probs_of(name, pretrained)
+    minima = nll_all_targets(label_probs, create_grid(SQUARE, 201)[2]).min(axis=0)
+
+    found = [search_with_gradients(create_nll_with_gradient(label_probs, target), SQUARE).Y[0, 0]
+             for target in range(10)]
+
+    assert (found < minima + 1e-3).all() and (found > minima - 0.02).all()
