@@ -410,13 +410,13 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
     precision = native_precision() if precision == 'auto' else precision
     recipe = recipe_for(name) if recipe is None else check_recipe(recipe)
     model = create_model(name, latent_dim=latent_dim, seed=seed, precision=precision)
-    compile_model(model, recipe)
     train_set = _examples(model, data.x_train, data.y_train)
     test_set = _examples(model, data.x_test, data.y_test)
     # A training may go on for more epochs than were planned at first.
     settings = {'name': name, 'recipe': {key: value for key, value in recipe._asdict().items() if key != 'epochs'},
                 'data': data.name, 'images': len(train_set), 'seed': seed, 'precision': precision,
                 'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
+    compile_model(model, recipe)  # Not before: to_json would include it.
     history = fit(model, recipe, train_set, test_set, loss_parts=_loss_parts, seed=seed,
                   checkpoint=Checkpoint(checkpoint_dir, settings), name=f'{name}, {precision}')
 

@@ -443,8 +443,21 @@ def measure_searches(seeds, n_jobs, resume):
                     *(f'{value:.1%}' for value in of_best[of][:, [0, 3]].mean(axis=0)),
                     *(f'{value:.2f}' for value in np.median(of_best[of][:, [1, 4, 5]], axis=0))]
                    for t in range(10) for of in [targets == t]])
-    write('regret', ['method', *summary_header], rows)
-    write_curves('curves', curves)
+    write('regret', ['method', *summary_header], with_those_of_before('regret', rows))
+    write_curves('curves', with_those_of_before('curves', curves))
+
+
+def with_those_of_before(name, rows):
+    """Rows in the order of the file NAME.csv, in which those of other methods stay as they were measured before."""
+    path = results_dir / f'{name}.csv'
+    before = list(csv.reader(path.open(newline='')))[1:] if path.exists() else []
+    new = {}
+    for row in rows:
+        new.setdefault(row[0], []).append(row)
+    merged = []
+    for row in before:
+        merged += new.pop(row[0], []) if row[0] in new else [row] * (row[0] not in {done[0] for done in rows})
+    return merged + sum(new.values(), [])
 
 
 def curve(name, regrets):
@@ -531,6 +544,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'judge', 'searches', 'ten'])
+    parser.add_argument('--methods', nargs='+', help='of the searches in two dimensions (default: all); rows of others '
+                                                     'stay as they are')
     parser.add_argument('--seeds-of-others', type=int, default=5,
                         help='of what takes longer: the other libraries, and all ten probabilities')
     parser.add_argument('--seeds-of-slowest', type=int, default=2,
@@ -547,8 +562,8 @@ def main():
         measure_judge()
     if 'searches' in arguments.parts:
         seeds = {name: arguments.seeds_of_others if name in (*others, shared) else arguments.seeds
-                 for name in (*methods, fresh, shared, *warm_starts, *batches)}
-        measure_searches(seeds | {slowest: arguments.seeds_of_slowest}, n_jobs=2, resume=arguments.resume)
+                 for name in (*methods, fresh, shared, *warm_starts, *batches)} | {slowest: arguments.seeds_of_slowest}
+        measure_searches({name: seeds[name] for name in arguments.methods or seeds}, n_jobs=2, resume=arguments.resume)
     if 'ten' in arguments.parts:
         slow = {'GPyOpt as published': arguments.seeds_of_slowest, 'BoTorch LogEI': arguments.seeds_of_slowest}
         measure_ten(dict.fromkeys(('random', 'ours', 'ours, no lower bound', *warm_starts), arguments.seeds) | slow,

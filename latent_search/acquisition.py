@@ -32,8 +32,8 @@ class SpacedExpectedImprovement:
 
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
-    succeeds (see `probability_of_feasibility`), and proposals are made only where that is high enough (see
-    `lowest_feasibility`). Where there is no such place, the proposal goes to the candidate where it is highest.
+    succeeds (see `probability_of_feasibility`), and proposals are made only where that is above one half. Where there
+    is no such place, the proposal goes to the candidate where it is highest.
 
     Args:
         model: is fitted before `propose` is called.
@@ -59,7 +59,8 @@ class SpacedExpectedImprovement:
     def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)
         """The probability that an experiment succeeds at points (n, d): (n,), 1 until something has failed.
 
-        See the function of that name.
+        See the function of that name. A first failure may be bad luck: its place is tried again if it promises much.
+        After a second failure without a success nearby it is not.
         """
         u, evaluated, failed = ((points - self.model.low) / self.model.width
                                 for points in (X, self.model.X, self.failed))
@@ -72,14 +73,13 @@ class SpacedExpectedImprovement:
         """
         candidates = self._candidates(rng)
         candidates = candidates[self._distances(candidates) >= self.min_distance]
-        lowest = lowest_feasibility(len(self.model.X), len(self.failed))
         from_pending = self._distances_to_pending(candidates) >= self.spacing
         if from_pending.any():
             candidates = candidates[from_pending]
         feasibility = self.probability_of_feasibility(candidates)
-        if feasibility.max() <= lowest:
+        if feasibility.max() <= 0.5:
             return candidates[[feasibility.argmax()]], 0.0
-        candidates = candidates[feasibility > lowest]
+        candidates = candidates[feasibility > 0.5]
         distances = self._distances(candidates)
         threshold, spacing = self._threshold_and_spacing(candidates[distances >= self.spacing])
         return self._maximise(candidates[distances >= spacing], threshold, spacing)
@@ -100,7 +100,6 @@ class SpacedExpectedImprovement:
         log_ei = model.log_ei(candidates, threshold)[:, 0] + np.log(self.probability_of_feasibility(candidates))
         order = np.argsort(-log_ei)
         from_pending = self._distances_to_pending(candidates).min()
-        lowest = lowest_feasibility(len(model.X), len(self.failed))
         best, highest = candidates[order[0]], log_ei[order[0]]
 
         def negative(x: Array) -> tuple[float, Array]:
@@ -113,7 +112,7 @@ class SpacedExpectedImprovement:
             x = refined.x[np.newaxis]
             feasibility = self.probability_of_feasibility(x)[0]
             value = -refined.fun + np.log(feasibility)
-            if (value > highest and feasibility > lowest and self._distances(x)[0] >= spacing
+            if (value > highest and feasibility > 0.5 and self._distances(x)[0] >= spacing
                     and self._distances_to_pending(x)[0] >= min(from_pending, self.spacing)):
                 best, highest = refined.x, value
         return best[np.newaxis], float(highest)
@@ -146,9 +145,10 @@ class SpacedExpectedImprovement:
 def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Array:
     """The probability that an experiment succeeds at points u (n, d): (n,), 1 until something has failed.
 
-    It is (p + s) / (1 + s + f): each of the successes and failures counts in s or f by its Matérn correlation with the
-    point, of length scale 0.1 √d, and one experiment more counts with the rate of success everywhere, p = (1 + number
-    of successes) / (1 + number of experiments). All points are in units of the box's sides.
+    Laplace's rule of succession, (p + s) / (1 + s + f): each of the successes and failures counts in s or f by its
+    Matérn correlation with the point, of length scale 0.1 √d. One experiment more is assumed to succeed, p = 1. Where
+    most experiments have failed that would be too optimistic, and p is the share that succeeded. All points are in
+    units of the box's sides.
 
     Args:
         u: points, (n, d).
@@ -157,18 +157,8 @@ def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Arr
     """
     successes, failures = (matern(np.sqrt(5 / u.shape[1]) / 0.1 * cdist(u, others)).sum(axis=1)
                            for others in (evaluated, failed))
-    rate = (1 + len(evaluated)) / (1 + len(evaluated) + len(failed))
-    return (rate + successes) / (1 + successes + failures)
-
-
-def lowest_feasibility(num_evaluated: int, num_failed: int) -> float:
-    """The probability of feasibility below which nothing is proposed: one half.
-
-    As long as most experiments succeed, it is half the rate of success. Then a first failure may be bad luck, and its
-    place is tried again if it promises much; after a second failure without a success nearby it is not.
-    """
-    rate = (1 + num_evaluated) / (1 + num_evaluated + num_failed)
-    return 0.5 * rate if rate >= 0.5 else 0.5
+    share = (1 + len(evaluated)) / (1 + len(evaluated) + len(failed))
+    return ((share if share < 0.5 else 1) + successes) / (1 + successes + failures)
 
 
 def starting_point_around_successes(evaluated: Array, failed: Array, pending: Array,

@@ -529,7 +529,7 @@ class LatentOptimizer:
                 if event.value is not None and not event.value >= self._lowest_value(event.t):
                     raise ValueError(f'The journal {journal.path} has the value {event.value!r} for experiment '
                                      f'{event.number}, which is below the lower bound '
-                                     f'{self._bound(event.t)[0, 0]!r}. Correct the bound, or leave it out.')
+                                     f'{float(self._bound(event.t)[0, 0])!r}. Correct the bound, or leave it out.')
         except BaseException:
             journal.close()
             raise

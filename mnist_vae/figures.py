@@ -1,0 +1,405 @@
+"""Figures of digits, models and generated images, and tables. Functions are handed arrays and return the figure."""
+
+from itertools import zip_longest
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from latent_search.points import check_points
+from mnist_vae.data import num_labels
+from mnist_vae.measures import widest_radius
+
+# Ten colours that people with colour vision deficiency can tell apart (Petroff, arXiv 2107.02270).
+label_colors = matplotlib.color_sequences['petroff10']
+
+_label_colormap = matplotlib.colors.ListedColormap(label_colors)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def table(header, rows):
+    """Shows rows of cells below a header as a Markdown table, where a notebook displays what this returns."""
+    from IPython.display import Markdown
+
+    lines = [header, ['---'] * len(header), *rows]
+    return Markdown('\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Data and models
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def plot_architecture(latent_dim, predictor_weight):
+    """Draws the joint model: what is computed from what, and which part of the loss each output enters.
+
+    Args:
+        latent_dim: number of dimensions of the latent space.
+        predictor_weight: of the predictor's loss in the whole.
+    """
+    figure, axis = plt.subplots(figsize=(13, 4), layout='constrained')
+    axis.set(xlim=(0, 13), ylim=(0.2, 4), title='The joint VAE-predictor model: networks (coloured), what passes '
+             'between them (white), parts of the loss (red)')
+    axis.set_axis_off()
+    boxes = {name: axis.text(x, y, text, ha='center', va='center', fontsize=12,
+                             bbox={'boxstyle': 'round,pad=0.5', 'facecolor': color, 'edgecolor': 'black'})
+             for name, x, y, text, color in (
+                 ('image', 0.8, 2.8, 'image\n28 × 28', 'white'),
+                 ('encoder', 2.7, 2.8, 'encoder\nCNN', 'lightblue'),
+                 ('moments', 5.1, 2.8, f't_mean, t_log_var\n{latent_dim} numbers each', 'white'),
+                 ('sampler', 7.4, 2.8, 'sampler', 'lightblue'),
+                 ('t', 8.8, 2.8, 't', 'white'),
+                 ('decoder', 10.2, 2.8, 'decoder\nCNN', 'lightblue'),
+                 ('decoded', 12.1, 2.8, 'decoded\nimage', 'white'),
+                 ('predictor', 5.1, 1.1, 'predictor\ndense', 'orange'),
+                 ('predicted', 7.8, 1.1, 'label probabilities\nor value', 'white'))}
+    for start, end in (('image', 'encoder'), ('encoder', 'moments'), ('moments', 'sampler'), ('sampler', 't'),
+                       ('t', 'decoder'), ('decoder', 'decoded'), ('moments', 'predictor'), ('predictor', 'predicted')):
+        axis.annotate('', boxes[end].get_position(), boxes[start].get_position(), arrowprops={
+            'arrowstyle': '->', 'lw': 1.5, 'shrinkA': 3, 'shrinkB': 3,
+            'patchA': boxes[start].get_bbox_patch(), 'patchB': boxes[end].get_bbox_patch()})
+    axis.text(5.25, 1.95, 't_mean, never a sample', fontsize=10, style='italic', va='center')
+    for x, y, text in ((5.1, 3.6, 'KL divergence from N(0, I)'), (12.1, 2.0, 'reconstruction loss'),
+                       (7.8, 0.4, f'{predictor_weight:g} × predictor loss')):
+        axis.text(x, y, text, ha='center', va='center', fontsize=11, color='firebrick')
+    return figure
+
+
+def plot_images(images, labels, title):
+    """Draws a row of images (n, 28, 28, 1) under their labels (n,)."""
+    figure, axes = plt.subplots(1, len(images), figsize=(1.3 * len(images), 1.9), layout='constrained', squeeze=False)
+    for axis, image, label in zip(axes[0], images, labels, strict=True):
+        _show_image(axis, image, str(label))
+    figure.suptitle(title)
+    return figure
+
+
+def plot_learning_curves(histories, title):
+    """Draws the parts of the losses, for training and test images, against epochs.
+
+    Args:
+        histories: a dict from names of models to their learning curves: lists with a dict of losses for each epoch.
+        title: of the figure.
+    """
+    parts = {'reconstruction': 'Reconstruction (nats)', 'kl': 'KL divergence (nats)',
+             'predictor': 'Predictor loss\n(nats; squared digits for the regressor)', 'loss': 'Cross-entropy (nats)'}
+    figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout='constrained')
+    for axis, (part, label) in zip(axes, parts.items(), strict=True):
+        for color, (name, history) in zip(label_colors, histories.items(), strict=False):
+            if part in history[0]:
+                epochs = range(1, len(history) + 1)
+                axis.plot(epochs, [epoch[f'val_{part}'] for epoch in history], '.-', color=color, label=name)
+                axis.plot(epochs, [epoch[part] for epoch in history], '.:', color=color)
+        axis.set(title=label, xlabel='Epoch')
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if part in ('predictor', 'loss'):
+            axis.set_yscale('log')
+    axes[0].legend(loc='upper right')
+    axes[3].legend(loc='upper right')
+    figure.suptitle(f'{title}: test images (lines), training images (dotted)')
+    return figure
+
+
+def plot_latent_spaces(ts, y, titles, title):
+    """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value.
+
+    Args:
+        ts: for each latent space the points, (n, 2).
+        y: labels of the images, (n,).
+        titles: for each latent space its title.
+        title: of the figure.
+
+    Raises:
+        ValueError: the points of a latent space are not (n, 2).
+    """
+    ts = [check_points(t, 2) for t in ts]
+    figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), layout='constrained', sharex=True, sharey=True,
+                                squeeze=False)
+    colorings = (_label_colormap, plt.get_cmap('viridis', num_labels))
+    for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
+        for axis, t, space in zip(axes[row], ts, titles, strict=True):
+            points = axis.scatter(*t.T, c=y, cmap=cmap, vmin=-0.5, vmax=9.5, s=max(1.5, 4000 / len(y)), linewidths=0,
+                                  rasterized=True)
+            _label_latent_axes(axis, f'{space}, by {name}')
+            axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+            for label in np.unique(y):
+                axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center',
+                          va='center', clip_on=True, path_effects=[withStroke(linewidth=3, foreground='white')])
+        figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
+    figure.suptitle(title)
+    return figure
+
+
+def plot_reconstructions(x, decoded, title):
+    """Draws images and what models make of them, with the reconstruction loss of each.
+
+    Args:
+        x: images, (n, 28, 28, 1).
+        decoded: a dict from names of models to decoded images, (n, 28, 28, 1), and their losses, (n,), nats.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(len(decoded) + 1, len(x), figsize=(1.3 * len(x), 1.65 * (len(decoded) + 1)),
+                                layout='constrained', squeeze=False)
+    for axis, image in zip(axes[0], x, strict=True):
+        _show_image(axis, image, '')
+    axes[0, 0].text(-4, 14, 'image', fontsize=11, ha='right', va='center')
+    for row, (name, (images, losses)) in zip(axes[1:], decoded.items(), strict=True):
+        for axis, image, loss in zip(row, images, losses, strict=True):
+            _show_image(axis, image, f'{loss:.0f} nats')
+        row[0].text(-4, 14, name, fontsize=11, ha='right', va='center')
+    figure.suptitle(title)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Objectives and searches
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def plot_nll(gx, gy, nll, title):
+    """Draws an objective for all ten targets over a grid, with the minimum of each.
+
+    Args:
+        gx: first coordinates of the grid, (m, k).
+        gy: second coordinates, (m, k).
+        nll: the objective at the grid's points, (m * k, 10), nats.
+        title: of the figure.
+
+    Raises:
+        ValueError: `nll` does not belong to that grid.
+    """
+    if nll.shape != (gx.size, num_labels):
+        raise ValueError(f'nll must have shape ({gx.size}, 10), a row for each point of the grid, got {nll.shape}.')
+    figure, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout='constrained', sharex=True, sharey=True)
+    norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
+    for target, axis in enumerate(axes.flat):
+        mesh = axis.pcolormesh(gx, gy, nll[:, target].reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
+        best = nll[:, target].argmin()
+        axis.plot(gx.flat[best], gy.flat[best], '*', markersize=14, color='red', markeredgecolor='white')
+        axis.set(title=f'target {target}: minimum {nll[best, target]:.2f} nats', aspect='equal')
+        axis.xaxis.set_major_locator(MaxNLocator(4, prune='both'))
+        axis.label_outer()
+    for axis in axes[:, 0]:
+        axis.set_ylabel('$t_2$')
+    for axis in axes[-1]:
+        axis.set_xlabel('$t_1$')
+    colorbar = figure.colorbar(mesh, ax=axes, label='Negative log-likelihood (nats)', ticks=[2, 4, 8, 16, 32])
+    colorbar.ax.yaxis.set_major_formatter('{x:g}')
+    colorbar.ax.yaxis.set_minor_locator(NullLocator())
+    figure.suptitle(title)
+    return figure
+
+
+def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
+    """Draws the evaluations of a search among encoded images, in the images' first four principal components.
+
+    Args:
+        t: encoded images, (n, d), d ≥ 4.
+        y: their labels, (n,).
+        X: the points that the search evaluated, (m, d), in their order.
+        Y: their values, (m, 1).
+        title: of the figure.
+
+    Raises:
+        ValueError: there are fewer than four dimensions, or no evaluations.
+    """
+    from sklearn.decomposition import PCA
+
+    if len(X) == 0 or np.shape(X)[1] < 4:
+        raise ValueError('plot_principal_components draws evaluations in four dimensions or more, got X with shape '
+                         f'{np.shape(X)}.')
+    pca = PCA(4).fit(check_points(t, X.shape[1]))
+    encoded, evaluated = pca.transform(t), pca.transform(X)
+    best = Y[:, 0].argmin()
+    figure, axes = plt.subplots(1, 2, figsize=(14, 5.6), layout='constrained')
+    for axis, (i, j) in zip(axes, ((0, 1), (2, 3)), strict=True):
+        images = axis.scatter(*encoded[:, [i, j]].T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
+                              alpha=0.4, rasterized=True)
+        axis.plot(*evaluated[:, [i, j]].T, '-', color='black', linewidth=0.6, alpha=0.5)
+        points = axis.scatter(*evaluated[:, [i, j]].T, c=np.arange(1, len(evaluated) + 1), cmap='Greys', s=36,
+                              edgecolors='black', linewidths=0.8, zorder=3)
+        axis.plot(*evaluated[best, [i, j]], '*', markersize=18, color='red', markeredgecolor='white', zorder=4)
+        axis.set(xlabel=f'Principal component {i + 1} ({pca.explained_variance_ratio_[i]:.0%} of the variance)',
+                 ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
+    opaque = matplotlib.cm.ScalarMappable(images.norm, images.cmap)
+    figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
+    figure.colorbar(points, ax=axes[1], label='Evaluation')
+    figure.suptitle(title)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Generated images
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def plot_top(assessed, title):
+    """Draws the best distinct evaluations of searches, decoded.
+
+    Above each image is its objective in nats, below it the probability of the target by classifier and by judge. Where
+    the judge reads another label, that is orange and followed by the label that it reads.
+
+    Args:
+        assessed: a dict from targets to dicts of arrays, with a row of images each. `values` of the objective, (m,);
+            `images`, (m, 28, 28, 1); `classifier` and `judge`, their probabilities of the target, (m,); `read`, the
+            labels that the judge reads, (m,).
+        title: of the figure.
+    """
+    num = max(len(row['values']) for row in assessed.values())
+    figure, axes = plt.subplots(len(assessed), num, figsize=(1.3 * num, 1.95 * len(assessed) + 0.4),
+                                layout='constrained', squeeze=False)
+    for axes_row, (target, row) in zip(axes, assessed.items(), strict=True):
+        for axis in axes_row:
+            axis.set_axis_off()
+        for i, axis in enumerate(axes_row[:len(row['values'])]):
+            _show_image(axis, row['images'][i], f"{row['values'][i]:.2f}")
+            wrong = row['read'][i] != target
+            note = f"{row['classifier'][i]:.2f} | {row['judge'][i]:.2f}" + (f" ({row['read'][i]})" if wrong else '')
+            axis.text(13.5, 30, note, fontsize=8, ha='center', va='top',
+                      bbox={'boxstyle': 'square,pad=0.2', 'facecolor': 'orange' if wrong else 'none',
+                            'edgecolor': 'none'})
+        axes_row[0].text(-6, 14, f'{target}', fontsize=15, weight='bold', ha='right', va='center')
+    figure.suptitle(title)
+    return figure
+
+
+def plot_variations(assessed, target, title):
+    """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
+
+    The images are those at the widest radius (see `measures.widest_radius`), or at the smallest if there is none.
+
+    Args:
+        assessed: a dict of arrays with an element for each of r increasing radii: `radii`; `share` of the variations
+            that the judge reads as the target; `diversity`, their mean pixel distance; `images`,
+            (r, num, 28, 28, 1); `read`, the labels that the judge reads, (r, num).
+        target: the label.
+        title: of the figure.
+    """
+    widest = widest_radius(assessed)
+    shown = widest or 0
+    figure = plt.figure(figsize=(15, 4.2), layout='constrained')
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.7))
+    share = left.subplots()
+    share.plot(assessed['radii'], assessed['share'], 'o-', color=label_colors[0])
+    share.set(xlabel='Radius in latent space', xscale='log', ylim=(0, 1.03))
+    share.set_xticks(assessed['radii'], [f'{radius:.2g}' for radius in assessed['radii']])
+    share.xaxis.set_minor_locator(NullLocator())
+    share.set_ylabel(f'Share read as {target} by the judge (line)', color=label_colors[0])
+    share.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    if widest is not None:
+        share.axvline(assessed['radii'][widest], linestyle=':', color='black')
+    diversity = share.twinx()
+    diversity.plot(assessed['radii'], assessed['diversity'], 's--', color=label_colors[2])
+    diversity.set_ylabel('Mean distance of two images, pixels (dashed)', color=label_colors[2])
+    diversity.set_ylim(bottom=0)
+    share.set_title('no radius is narrow enough' if widest is None else
+                    f"the widest that the judge agrees with: {assessed['radii'][widest]:.2g}", fontsize=11)
+    axes = right.subplots(3, 10)
+    for axis, image, read in zip(axes.flat, assessed['images'][shown], assessed['read'][shown], strict=False):
+        _show_image(axis, image, '')
+        if read != target:
+            axis.set_title(f'({read})', fontsize=9, backgroundcolor='orange', pad=2)
+    right.suptitle(f"variations within {assessed['radii'][shown]:.2g}; orange: read as another digit", fontsize=11)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_generated(generated, read, title, num=4):
+    """Draws images of several methods side by side: a panel for each, in it a column for each label.
+
+    Args:
+        generated: a dict from names of methods to the images of each label, (m, 28, 28, 1).
+        read: a dict from names of methods to what the judge reads in the images of each label, (m,). Where it reads
+            another label than the column's, the image has an orange frame.
+        title: of the figure.
+        num: how many images of each label are drawn at most, from the first to the last.
+    """
+    shown = {name: [np.linspace(0, len(images) - 1, min(num, len(images))).round().astype(int) for images in of_labels]
+             for name, of_labels in generated.items()}
+    heights = {name: max(map(len, indices)) for name, indices in shown.items()}
+    of_rows = [max(row) for row in zip_longest(*[iter(heights.values())] * 2, fillvalue=0)]
+    figure, axes = plt.subplots(len(of_rows), 2, figsize=(15, 0.75 * sum(of_rows) + 0.5 * len(of_rows)),
+                                layout='constrained', height_ratios=of_rows, squeeze=False)
+    for axis in axes.flat[len(generated):]:
+        axis.set_axis_off()
+    for axis, (name, of_labels) in zip(axes.flat, generated.items(), strict=False):
+        montage = np.full((heights[name] * 30, num_labels * 30), np.nan)
+        for label, images in enumerate(of_labels):
+            for row, index in enumerate(shown[name][label]):
+                montage[row * 30 + 1:row * 30 + 29, label * 30 + 1:label * 30 + 29] = images[index][..., 0]
+                if read[name][label][index] != label:
+                    axis.add_patch(plt.Rectangle((label * 30, row * 30), 29, 29, fill=False, edgecolor='orange',
+                                                 linewidth=2.5))
+        axis.imshow(montage, cmap='gray', vmin=0, vmax=1)
+        axis.set(title=name, xticks=np.arange(num_labels) * 30 + 14.5, yticks=[])
+        axis.set_xticklabels(range(num_labels))
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_constrained(t, y, moved, title):
+    """Draws where points of a latent space of two dimensions are moved to, among encoded images.
+
+    Args:
+        t: encoded images, (n, 2).
+        y: their labels, (n,).
+        moved: a dict from names of panels to the points of each label, (m, 2).
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(1, len(moved), figsize=(5.2 * len(moved), 5.2), layout='constrained', sharex=True,
+                                sharey=True, squeeze=False)
+    for axis, (name, points) in zip(axes[0], moved.items(), strict=True):
+        axis.scatter(*check_points(t, 2).T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
+                     alpha=0.25, rasterized=True)
+        for label, of_label in enumerate(points):
+            scatter = axis.scatter(*of_label.T, c=np.full(len(of_label), label), cmap=_label_colormap, vmin=-0.5,
+                                   vmax=9.5, s=30, edgecolors='black', linewidths=0.7, zorder=3)
+        axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+        axis.label_outer()
+    figure.colorbar(scatter, ax=axes[0, -1], ticks=range(num_labels), label='Digit')
+    figure.suptitle(title)
+    return figure
+
+
+def plot_trade_off(correct, distance, title):
+    """Draws share judged correct against diversity, each method's median over runs with its lowest and highest.
+
+    Args:
+        correct: a dict from names of methods to the shares of each run, (r,).
+        distance: a dict from the same names to mean pixel distances, (r,); a method with NaN is drawn at 0.
+        title: of the figure.
+    """
+    figure, axis = plt.subplots(figsize=(11, 4.8), layout='constrained')
+    for (name, shares), color, marker in zip(correct.items(), label_colors, 'os^Dv*PX<>', strict=False):
+        x, y = np.nan_to_num(distance[name]), np.asarray(shares)
+        spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
+        axis.errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker, markersize=9,
+                      color=color, capsize=3, label=name)
+    axis.set(title=title, xlabel='Mean distance of two images of a digit (pixels)',
+             ylabel='Share read as wanted by the judge')
+    axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    figure.legend(loc='outside right center')
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Parts of figures
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _label_latent_axes(axis, title):
+    axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$')
+
+
+def _show_image(axis, image, title):
+    axis.imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1)
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()

@@ -1,0 +1,233 @@
+"""Measures of latent spaces and of images: accuracy, overlap of labels, diversity, realism."""
+
+import sys
+from functools import lru_cache
+
+import numpy as np
+from tqdm import tqdm
+
+from latent_search.points import check_integer, check_points, sample_around
+from mnist_vae.backend import keras
+from mnist_vae.data import check_images, choose_per_label, num_labels
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Calls of models
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def predict(model, x, description, batch_size=500):
+    """Calls a Keras model on all of `x`, a batch at a time; shows a progress bar if that takes more than a second.
+
+    Args:
+        model: a Keras model.
+        x: array (n, …) of its inputs, or a list of arrays where the model has several.
+        description: what the progress bar says.
+        batch_size: rows a call.
+
+    Returns:
+        An array (n, …), or a list of arrays where the model has several outputs.
+
+    Raises:
+        ValueError: `x` has no rows.
+    """
+    inputs = x if isinstance(x, list) else [x]
+    if len(inputs[0]) == 0:
+        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(inputs[0])}.')
+    batches = []
+    with tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
+        for start in range(0, len(inputs[0]), batch_size):
+            batch = [of_input[start:start + batch_size] for of_input in inputs]
+            # Keras's `predict` sets up a data pipeline at each call, which makes a single point dozens of times slower.
+            batches.append(model.predict_on_batch(batch if isinstance(model.input, list) else batch[0]))
+            bar.update(len(batch[0]))
+    if isinstance(batches[0], list):
+        return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
+    return np.concatenate(batches)
+
+
+def encode(x, model):
+    """Encodes images (n, 28, 28, 1) with a joint model's encoder: `t_mean`, float32 (n, latent_dim)."""
+    return predict(model.get_layer('encoder'), check_images(x), 'encode')[0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Latent spaces
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def knn_label_accuracy(t, y, k=10):
+    """Share of points whose `k` nearest neighbours mostly have the same label: the more, the less the labels overlap.
+
+    Five-fold cross-validation: the neighbours come from the other four fifths.
+
+    Args:
+        t: points, (n, latent_dim).
+        y: their labels, integers, (n,).
+    """
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return float(cross_val_score(KNeighborsClassifier(k), t, y, cv=5).mean())
+
+
+def linear_value_r2(t, y):
+    """R² of the linear fit of digit values `y` (n,) on points `t` (n, latent_dim): how much one gradient explains."""
+    from sklearn.linear_model import LinearRegression
+
+    return float(LinearRegression().fit(t, y).score(t, y))
+
+
+def latent_bounds(t):
+    """The box that holds the central 99.8% of each coordinate of encoded images (n, latent_dim): (latent_dim, 2).
+
+    The decoder is hardly trained on points outside this box, so a search should stay inside it.
+    """
+    return np.quantile(check_points(t), (0.001, 0.999), axis=0).T
+
+
+def label_regions(t_grid, t, y, k=10):
+    """Divides latent space into the regions of the labels, as encoded images show them.
+
+    Args:
+        t_grid: the points to divide, (m, latent_dim).
+        t: encoded images, (n, latent_dim).
+        y: their labels, integers, (n,).
+        k: how many of the nearest images decide a point's label.
+
+    Returns:
+        For each point of `t_grid` the label of its region, (m,), and its distance to the nearest image, (m,).
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    neighbors = KNeighborsClassifier(k).fit(t, y)
+    return neighbors.predict(t_grid), neighbors.kneighbors(t_grid, 1)[0][:, 0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Images
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def mean_pixel_distance(images):
+    """Mean Euclidean distance between two of the images (n, 28, 28, 1), in pixels from 0 to 1; 0 for a single one."""
+    from scipy.spatial.distance import pdist
+
+    return float(pdist(images.reshape(len(images), -1)).mean()) if len(images) > 1 else 0.0
+
+
+def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
+    """Decodes variations of points at several radii (see `sample_around`) and lets the judge read them.
+
+    Args:
+        points: the best points of a search, (m, d).
+        target: the label that they were searched for.
+        radii: the radii to try, in units of latent space.
+        num: variations at each radius.
+
+    Returns:
+        A dict of arrays, an element for each radius: `radii`; `share` of the variations that the judge reads as
+        the target; `diversity`, see `mean_pixel_distance`; `images`, (num, 28, 28, 1) each; `read`, the labels that the
+        judge reads, (num,) each.
+    """
+    images = np.array([predict(decoder, sample_around(points, radius, num, seed).astype('float32'), 'decode')
+                       for radius in radii])
+    read = np.array([predict(judge, of_radius, 'judge').argmax(axis=1) for of_radius in images])
+    return {'radii': np.asarray(radii, dtype='float64'), 'share': (read == target).mean(axis=1),
+            'diversity': np.array([mean_pixel_distance(of_radius) for of_radius in images]), 'images': images,
+            'read': read}
+
+
+def widest_radius(assessed, agreement=0.95):
+    """The index of the largest radius up to which the judge agrees with the target on that share of the variations.
+
+    Args:
+        assessed: what `assess_around` returns, with increasing radii.
+        agreement: the share.
+
+    Returns:
+        An index into `radii`, or None if it agrees on fewer even at the smallest radius.
+    """
+    disagreeing = np.append(assessed['share'] < agreement, True)
+    return int(disagreeing.argmax()) - 1 if disagreeing.argmax() else None
+
+
+@lru_cache(maxsize=4)
+def create_features(judge):
+    """Composes a model from images to the judge's penultimate features (n, 128) and its label probabilities (n, 10)."""
+    return keras.Model(judge.input, [judge.get_layer('features').output, judge.output], name='features')
+
+
+def frechet_distance(features, others):
+    """Fréchet distance of two sets of features, (n, d) and (m, d), as if they were normally distributed.
+
+    |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), arXiv 1706.08500, with the judge's features instead of Inception's. Few
+    samples make it larger: compare sets of the same size.
+
+    Raises:
+        ValueError: the sets are not finite, have other than the same d columns, or fewer than two rows.
+    """
+    features, others = check_points(features), check_points(others, np.shape(features)[1])
+    if min(len(features), len(others)) < 2:
+        raise ValueError('A Fréchet distance needs two rows or more in each set.')
+    covariance, other = (np.atleast_2d(np.cov(of_set, rowvar=False)) for of_set in (features, others))
+    # (Σ₁Σ₂)^½ has the trace of (Σ₁^½ Σ₂ Σ₁^½)^½, which is symmetric.
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ other @ root), 0)).sum()
+    distance = np.square(features.mean(axis=0) - others.mean(axis=0)).sum()
+    return float(distance + np.trace(covariance) + np.trace(other) - 2 * trace)
+
+
+def coverage(real, generated, k=5):
+    """Share of real samples (n, d) that have a generated one (m, d) no farther away than their k-th nearest real one.
+
+    "Coverage" of arXiv 2002.09797. For as many samples of the same distribution it is about 1 − 2⁻ᵏ.
+
+    Raises:
+        ValueError: there are not more than k real samples, or samples are not finite numbers with the same d columns.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    real = check_points(real)
+    generated = check_points(generated, real.shape[1])
+    if len(real) <= check_integer('k', k, at_least=1):
+        raise ValueError(f'The {k}-th nearest of {len(real)} real samples is not defined. Give more than {k}.')
+    radii = NearestNeighbors(n_neighbors=k).fit(real).kneighbors()[0][:, -1]
+    nearest = NearestNeighbors(n_neighbors=1).fit(generated).kneighbors(real)[0][:, 0]
+    return float(np.mean(nearest <= radii))
+
+
+def assess_generated(generated, judge, real, y, num, seed=0):
+    """Measures images that were generated for each label.
+
+    Args:
+        generated: for each label its images, (m, 28, 28, 1).
+        judge: the independent classifier that reads them.
+        real: the judge's features of real images, (n, 128); see `create_features`.
+        y: the labels of the real images, (n,).
+        num: number of real images of each label that are drawn for the coverage, 6 or more.
+        seed: of that draw.
+
+    Returns:
+        A dict of floats: 'correct', the share of images that the judge reads as their label; 'distance', the mean over
+        labels of `mean_pixel_distance`, NaN where a label has only one image; 'coverage', the mean over labels; and
+        'frechet', the distance of all images from all real ones. And 'read', for each label what the judge reads, (m,).
+    """
+    assessed = [predict(create_features(judge), images, 'judge') for images in generated]
+    read = [probs.argmax(axis=1) for _, probs in assessed]
+    drawn = choose_per_label(y, num, seed).reshape(num_labels, num)
+    single = min(map(len, generated)) == 1
+    return {
+        'correct': float(np.mean(np.concatenate([of_label == label for label, of_label in enumerate(read)]))),
+        'distance': np.nan if single else float(np.mean([mean_pixel_distance(images) for images in generated])),
+        'coverage': float(np.mean([coverage(real[chosen], features)
+                                   for chosen, (features, _) in zip(drawn, assessed, strict=True)])),
+        'frechet': frechet_distance(np.concatenate([features for features, _ in assessed]), real),
+        'read': read}
+
+
+def median_and_spread(values, decimals):
+    """Median of values, with the lowest and the highest in parentheses, as text; a dash if one is NaN."""
+    if np.isnan(values).any():
+        return '–'
+    return f'{np.median(values):.{decimals}f} ({min(values):.{decimals}f}–{max(values):.{decimals}f})'
