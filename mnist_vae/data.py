@@ -68,7 +68,8 @@ def load_mnist(path=None):
         (10000, 28, 28, 1), labels int64 with shapes (60000,) and (10000,).
 
     Raises:
-        DataUnavailableError: the named file does not exist, or Keras has no copy and cannot download one.
+        FileNotFoundError: the named file does not exist.
+        DataUnavailableError: no file is named, and Keras has no copy and cannot download one.
         ValueError: the file is not an npz archive of MNIST's arrays, which are checked against their sha256.
     """
     source = path or os.environ.get('MNIST_NPZ')
@@ -92,8 +93,8 @@ def load_mnist(path=None):
 
 def _read_mnist_npz(path, named_by):
     if not path.is_file():
-        raise DataUnavailableError(f'There is no file {path} (named by the {named_by}). Give the path of an mnist.npz, '
-                                   'or name none to let keras.datasets.mnist download it.')
+        raise FileNotFoundError(f'There is no file {path} (named by the {named_by}). Give the path of an mnist.npz, or '
+                                'name none to let keras.datasets.mnist download it.')
     try:
         with np.load(path, allow_pickle=False) as npz:
             arrays = {key: npz[key] for key in MNIST_SHA256}
@@ -156,6 +157,7 @@ def load_data(dataset='auto'):
 
     Raises:
         ValueError: `dataset` is none of the three, or an MNIST file is damaged.
+        FileNotFoundError: the environment variable MNIST_NPZ names a file that does not exist.
         DataUnavailableError: `dataset` is 'mnist' and MNIST is not available.
     """
     if dataset not in ('auto', 'mnist', 'digits'):

@@ -1,5 +1,6 @@
 """Figures of digits, models and generated images, and tables. Functions are handed arrays and return the figure."""
 
+import html
 from itertools import zip_longest
 
 import matplotlib
@@ -24,11 +25,15 @@ _label_colormap = matplotlib.colors.ListedColormap(label_colors)
 
 
 def table(header, rows):
-    """Shows rows of cells below a header as a Markdown table, where a notebook displays what this returns."""
+    """Shows rows of cells below a header as a Markdown table, where a notebook displays what this returns.
+
+    HTML in a cell is shown, and not run.
+    """
     from IPython.display import Markdown
 
     lines = [header, ['---'] * len(header), *rows]
-    return Markdown('\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines))
+    cells = [[html.escape(str(cell), quote=False).replace('|', r'\|') for cell in line] for line in lines]
+    return Markdown('\n'.join('| ' + ' | '.join(line) + ' |' for line in cells))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

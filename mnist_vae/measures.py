@@ -227,7 +227,8 @@ def assess_generated(generated, judge, real, y, num, seed=0):
 
 
 def median_and_spread(values, decimals):
-    """Median of values, with the lowest and the highest in parentheses, as text; a dash if one is NaN."""
+    """Median of values, with the lowest and the highest in parentheses if there are several; a dash if one is NaN."""
     if np.isnan(values).any():
         return '–'
-    return f'{np.median(values):.{decimals}f} ({min(values):.{decimals}f}–{max(values):.{decimals}f})'
+    spread = f' ({min(values):.{decimals}f}–{max(values):.{decimals}f})' if len(values) > 1 else ''
+    return f'{np.median(values):.{decimals}f}{spread}'

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -51,7 +52,13 @@ def load_manifest(folder=models_dir):
         raise FileNotFoundError(f'There is no {path}, which records the pretrained models. In a clone, restore it with '
                                 '`git checkout` or train the models with `make train`. If you installed a wheel, '
                                 'install it again. Notebooks run without them: set use_pretrained = False.')
-    return read_json(path, 'Restore it with `git checkout`, or install the package again.')
+    remedy = 'Restore it with `git checkout`, or install the package again.'
+    manifest = read_json(path, remedy)
+    if not isinstance(manifest, dict) or not all(isinstance(entry, dict) and isinstance(entry.get('sha256'), str)
+                                                 for entry in manifest.values()):
+        raise ValueError(f'{path} is damaged (it must hold an object with an object for each model, each with its '
+                         f'sha256). {remedy}')
+    return manifest
 
 
 def load_pretrained(name, *, names, folder=models_dir):
@@ -80,7 +87,24 @@ def load_pretrained(name, *, names, folder=models_dir):
     if hashlib.sha256(path.read_bytes()).hexdigest() != recorded['sha256']:
         raise ValueError(f'{path} is not the file recorded in manifest.json: its sha256 differs. Restore it with '
                          '`git checkout`, train it with `make train`, or install the package again.')
+    _check_no_code(path)
     return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _check_no_code(path):
+    """Raises ValueError if a model's file holds code: Keras runs it if the process has enabled that anywhere."""
+    def parts(config):
+        if isinstance(config, dict):
+            yield config
+        for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+            yield from parts(part)
+
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read('config.json'))
+    for part in parts(config):
+        if part.get('class_name') in ('Lambda', '__lambda__'):
+            raise ValueError(f'{path} holds code, in a Lambda layer, which is never loaded. Restore it with '
+                             '`git checkout`, or install the package again.')
 
 
 def check_model_name(name, names):

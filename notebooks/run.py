@@ -10,6 +10,7 @@ import argparse
 import ast
 import base64
 import copy
+import os
 import re
 import sys
 import time
@@ -165,6 +166,8 @@ def main():
                         help='also replace the notebook by the executed one, and its named figures in docs/')
     arguments = parser.parse_args()
 
+    if os.environ.get('MNIST_NPZ'):  # A relative path starts here, and not where the notebook runs.
+        os.environ['MNIST_NPZ'] = str(Path(os.environ['MNIST_NPZ']).expanduser().resolve())
     started = time.perf_counter()
     notebook = nbformat.read(arguments.notebook, as_version=4)
     override_parameters(notebook, {name: ast.literal_eval(value) for name, value in

@@ -76,9 +76,9 @@ def test_order_of_places(npz, arrays, tmp_path, monkeypatch):
 
     monkeypatch.setenv('MNIST_NPZ', str(tmp_path / 'missing.npz'))
     check_form(load_mnist(npz))
-    with pytest.raises(DataUnavailableError, match=r'missing\.npz.*environment variable MNIST_NPZ'):
+    with pytest.raises(FileNotFoundError, match=r'missing\.npz.*environment variable MNIST_NPZ'):
         load_mnist()
-    with pytest.raises(DataUnavailableError, match=r'other\.npz.*path'):
+    with pytest.raises(FileNotFoundError, match=r'other\.npz.*path'):
         load_mnist(tmp_path / 'other.npz')
 
 
@@ -205,3 +205,11 @@ def test_choose_all_of_a_label_and_no_more():
     for bad in (y + 1, y - 1, y / 2, y[:, np.newaxis]):
         with pytest.raises(ValueError, match='Labels must'):
             choose_per_label(bad, 1)
+
+
+def test_a_file_that_is_named_is_used_or_is_an_error(tmp_path, monkeypatch):
+    """No other digits in its place."""
+    monkeypatch.setenv('MNIST_NPZ', str(tmp_path / 'mnits.npz'))
+
+    with pytest.raises(FileNotFoundError, match=r'There is no file .*mnits\.npz \(named by the environment variable'):
+        load_data('auto')

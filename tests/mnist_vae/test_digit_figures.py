@@ -118,6 +118,12 @@ def test_table():
     assert shown.data == '| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |'
 
 
+def test_a_table_runs_no_cell():
+    shown = table(['a|b'], [['<script>alert(1)</script>'], ['**no** & x']])
+
+    assert shown.data == ('| a\\|b |\n| --- |\n| &lt;script&gt;alert(1)&lt;/script&gt; |\n| **no** &amp; x |')
+
+
 @pytest.mark.parametrize('share, shown, title', [
     ([1, 0.97, 0.5], 1, 'the widest that the judge agrees with: 0.2'),
     ([0.9, 0.5, 1], 0, 'no radius is narrow enough')])

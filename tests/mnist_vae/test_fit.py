@@ -28,7 +28,8 @@ def small_model(ema_momentum=0.0):
 
 def trained(examples, epochs, checkpoint=None, seed=0, **options):
     model = small_model()
-    history = fit(model, Recipe(epochs, batch_size=8), *examples, seed=seed, checkpoint=checkpoint, **options)
+    recipe = Recipe(epochs, batch_size=8, learning_rate=0.02)
+    history = fit(model, recipe, *examples, seed=seed, checkpoint=checkpoint, **options)
     return [weights.copy() for weights in model.get_weights()], [without_time(epoch) for epoch in history]
 
 

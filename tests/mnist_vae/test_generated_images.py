@@ -116,4 +116,5 @@ def test_assessment_of_wrong_and_of_single_images(judged):
 
 def test_median_and_spread():
     assert median_and_spread([3.0, 1.0, 2.0], 1) == '2.0 (1.0–3.0)'
+    assert median_and_spread([2.0], 1) == '2.0'
     assert median_and_spread([np.nan, 1.0], 1) == '–'

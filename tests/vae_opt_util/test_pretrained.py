@@ -1,9 +1,12 @@
+import hashlib
 import json
 import shutil
 import zipfile
 
+import keras
 import numpy as np
 import pytest
+from keras.src.backend.common import global_state
 
 from alternatives import evaluate_latent_constraints
 from vae_opt_util import (
@@ -99,10 +102,26 @@ def test_missing_model(copied_models, tmp_path):
         load_pretrained('judges')
 
 
-def test_damaged_manifest(copied_models):
-    (copied_models / 'manifest.json').write_text('{"judge": ')
-    with pytest.raises(ValueError, match=r'manifest\.json is damaged'):
+@pytest.mark.parametrize('content', ['{"judge": ', '[]', 'null', '{"judge": null}', '{"judge": {"file": "x.keras"}}'])
+def test_damaged_manifest(content, copied_models):
+    (copied_models / 'manifest.json').write_text(content)
+    with pytest.raises(ValueError, match=r'manifest\.json is damaged.*Restore it with `git checkout`'):
         load_pretrained('judge', copied_models)
+
+
+def test_code_in_a_model_is_never_run(copied_models):
+    """Not even where the process has enabled it and the manifest was changed too."""
+    image = keras.Input((28, 28, 1))
+    keras.Model(image, keras.layers.Lambda(lambda x: x)(image)).save(copied_models / 'judge.keras')
+    manifest = json.loads((copied_models / 'manifest.json').read_text())
+    manifest['judge']['sha256'] = hashlib.sha256((copied_models / 'judge.keras').read_bytes()).hexdigest()
+    (copied_models / 'manifest.json').write_text(json.dumps(manifest))
+    keras.config.enable_unsafe_deserialization()
+    try:
+        with pytest.raises(ValueError, match=r'judge\.keras holds code, in a Lambda layer, which is never loaded'):
+            load_pretrained('judge', copied_models)
+    finally:
+        global_state.set_global_attribute('safe_mode_saving', None)
 
 
 def test_saving_keeps_the_manifests_order_and_other_entries(tmp_path, pretrained):
