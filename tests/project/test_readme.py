@@ -18,8 +18,9 @@ def read(page):
 
 def run(code, folder):
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-    return subprocess.run([sys.executable, '-c', code], cwd=folder, env={**os.environ, 'PYTHONPATH': path},
-                          capture_output=True, text=True, check=True).stdout
+    environment = {**os.environ, 'TQDM_DISABLE': '1', 'PYTHONPATH': path}
+    return subprocess.run([sys.executable, '-c', code], cwd=folder, env=environment, capture_output=True, text=True,
+                          check=True).stdout
 
 
 def test_first_experiment(tmp_path):
@@ -32,10 +33,10 @@ def test_first_experiment(tmp_path):
     said = run(code, tmp_path)
     journal = (tmp_path / 'experiments.csv').read_bytes()
 
-    minimum, x, y = re.fullmatch(r'(\S+) at \[+\s*(\S+)\s+(\S+?)\s*\]+\nset\(\)\n', said).groups()
+    minimum, x, y = re.search(r'(\S+) at \[+\s*(\S+)\s+(\S+?)\s*\]+\nset\(\)\n$', said).groups()
     assert 0 <= float(minimum) < 0.05
     assert float(minimum) == pytest.approx((float(x) - 1) ** 2 + (float(y) - 2) ** 2, abs=1e-3)
-    assert journal.count(b'done') == 20
+    assert journal.count(b'done') + journal.count(b'failed') == 30 and journal.count(b'failed') >= 1
     assert run(code, tmp_path) == said
     assert (tmp_path / 'experiments.csv').read_bytes() == journal
 
