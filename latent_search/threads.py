@@ -1,33 +1,21 @@
-"""How many BLAS threads compute, for as long as any search in this process needs it."""
+"""How many BLAS threads compute a proposal."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-_lock = threading.Lock()
-_limit = ExitStack()
-_users: set[object] = set()
+# The number belongs to the whole process, and only the thread that has changed it can restore it.
+_lock = threading.RLock()
 
 
 @contextmanager
 def blas_threads(num: int) -> Iterator[None]:
     """Limits BLAS to `num` threads in this process, and restores the number that it had.
 
-    The covariance matrices of a search are so small that several threads spend their time waiting for each other. The
-    limit belongs to the whole process. So where blocks overlap, in one thread or in several, the first to enter sets
-    it and the last to leave restores it.
+    The covariance matrices of a search are so small that several threads spend their time waiting for each other.
+    Blocks of other Python threads wait until this one ends.
     """
-    user = object()
-    try:
-        with _lock:
-            if not _users:
-                _limit.enter_context(threadpool_limits(num, user_api='blas'))
-            _users.add(user)
+    with _lock, threadpool_limits(num, user_api='blas'):
         yield
-    finally:
-        with _lock:
-            _users.discard(user)
-            if not _users:
-                _limit.close()

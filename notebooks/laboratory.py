@@ -1,16 +1,18 @@
 """A laboratory that stands for yours: a process of its own that knows nothing of the search.
 
-It reads the journal of a search as a file, takes up proposals as its benches become free, and adds a line to a file of
-results when an experiment is over: late, out of order, with noise, and sometimes failed. An experiment decodes the
-point to an image and lets the classifier read it; what is measured is the article's objective for one target, in nats.
+It reads the journal of a search as a file and starts the proposed experiments, a few at a time. When an experiment is
+finished, it adds a line to a file of results. Results come late, out of order and with noise, and some experiments
+fail. An experiment decodes the point to an image and classifies it; its value is the article's objective for one
+target, in nats.
 
-`python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped. Started again, it goes on with what has no
-result.
+`python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped. When it is started again, it continues with
+the experiments that have no result.
 """
 
 import argparse
 import csv
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,20 @@ import numpy as np
 from vae_opt_util import create_nll, load_pretrained
 
 
+@cache
+def objective_for(target):
+    """The article's objective for a target, with the pretrained models. A process loads them once."""
+    return create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'),
+                      target)
+
+
+def make_experiment(number, t, target):
+    """Evaluates one proposal, an experiment's number and point (1, 2): its number and value, (1, 1), without noise."""
+    return number, objective_for(target)(t)
+
+
 def rows(path):
-    """The complete lines of a CSV file that another process may be writing to, as dicts; none if there is no file."""
+    """Reads the complete lines of a CSV file to which another process may be writing, as dicts; none without a file."""
     if not path.exists():
         return []
     return list(csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')))
@@ -36,13 +50,12 @@ def main():
     parser.add_argument('results', type=Path)
     parser.add_argument('--target', type=int, required=True)
     parser.add_argument('--benches', type=int, default=4, help='experiments at a time')
-    parser.add_argument('--seconds', type=float, default=0.3, help='that an experiment takes in the mean')
+    parser.add_argument('--seconds', type=float, default=0.3, help='mean duration of an experiment')
     parser.add_argument('--noise', type=float, default=0.1, help='standard deviation, nats')
     parser.add_argument('--failing', type=float, default=0.15, help='share of experiments')
     arguments = parser.parse_args()
 
-    measure = create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'),
-                         arguments.target)
+    objective = objective_for(arguments.target)
     if not arguments.results.exists():
         arguments.results.write_text('number,value,failure\n')
     started = {int(row['number']) for row in rows(arguments.results)}
@@ -51,10 +64,10 @@ def main():
         for row in rows(arguments.journal):
             number = int(row['number'])
             if row['status'] == 'proposed' and number not in started and len(running) < arguments.benches:
-                # Luck depends on the number of the experiment alone, so that an interruption does not change it.
+                # Seeded by the experiment's number, so that an interruption does not change the results.
                 luck = np.random.default_rng(number)
                 failure = 'the sample was dropped' if luck.random() < arguments.failing else ''
-                value = '' if failure else measure(point(row))[0, 0] + arguments.noise * luck.normal()
+                value = '' if failure else objective(point(row))[0, 0] + arguments.noise * luck.normal()
                 over = time.monotonic() + luck.exponential(arguments.seconds)
                 running.append((over, number, value, failure))
                 started.add(number)

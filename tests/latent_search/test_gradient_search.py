@@ -1,3 +1,5 @@
+"""Local searches with gradients, of functions with known minima."""
+
 import numpy as np
 import pytest
 from helpers import SQUARE

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import SQUARE, assert_same, quadratic, snapshot, told
+from helpers import SQUARE, assert_same, numbers_of, quadratic, snapshot, told
 
 from latent_search import create_grid, create_optimizer
 
@@ -17,7 +17,7 @@ def test_known_results(tmp_path):
     np.testing.assert_array_equal(search.X, [[0, 1], [-4, 4], [1, 2]])
     np.testing.assert_array_equal(search.Y, [[3], [2], [0.5]])
     assert search.X.dtype == search.Y.dtype == np.float64
-    assert [number for number, _ in search.pending] == [1, 2] and search.ask()[0].number == 6
+    assert numbers_of(search.pending) == [1, 2] and search.ask()[0].number == 6
     assert_same(snapshot(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')), snapshot(search))
 
 
@@ -50,7 +50,7 @@ def test_known_results_below_the_lower_bound_are_refused_and_none_is_added():
     search.add_known(t, quadratic(t))
 
 
-def test_a_warm_start_needs_no_starting_points_of(rng):
+def test_a_warm_start_needs_no_starting_points(rng):
     t = rng.uniform(-4, 4, (30, 2))
     search, without = (create_optimizer(quadratic, SQUARE) for _ in range(2))
 
@@ -62,7 +62,7 @@ def test_a_warm_start_needs_no_starting_points_of(rng):
     assert search.Y[30:].max() < 0.5 * search.Y[:30].min()
 
 
-def test_a_few_known_results_save_as_many_starting_points_of():
+def test_a_few_known_results_save_as_many_starting_points():
     search = create_optimizer(quadratic, SQUARE)
 
     search.add_known([[1, 1], [2, 2]], quadratic(np.array([[1, 1], [2, 2]])))
@@ -76,17 +76,18 @@ def noisy_quadratic(seed):
     return lambda t: quadratic(t) + rng.normal(0, 1, (len(t), 1))
 
 
-def test_the_minimum_is_found_under_noise():
+@pytest.mark.parametrize('num', [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_minimum_is_found_under_noise(num):
     def error(seed, **settings):
         search = told(40, noisy_quadratic(seed), seed=seed, **settings)
         best = search.X[search.posterior(search.X)[0].argmin()]
         return np.linalg.norm(best - [0.5, 1.0])
 
-    errors = [error(seed, noisy=True) for seed in range(5)]
+    errors = [error(seed, noisy=True) for seed in range(num)]
 
     assert np.median(errors) < 0.5
     # A search for exact values takes the noise for what the objective does.
-    assert np.mean(errors) < np.mean([error(seed) for seed in range(5)])
+    assert np.mean(errors) < np.mean([error(seed) for seed in range(num)])
 
 
 def test_repeated_values_that_differ_are_averaged():
@@ -94,10 +95,17 @@ def test_repeated_values_that_differ_are_averaged():
     t = create_grid(SQUARE, points=4)[2]
     search.add_known(np.vstack((t, t)), np.vstack((quadratic(t) - 1, quadratic(t) + 1)))
 
-    mean, deviation, _ = search.posterior(t)
+    mean = search.posterior(t)[0]
 
     assert np.abs(mean - quadratic(t)).max() < 1
     assert len(search.ask(3)) == 3
+
+
+@pytest.mark.parametrize('settings', [{'noisy': True}, {'lower_bound': quadratic}])
+def test_the_articles_settings_know_neither_bound_nor_noise(settings):
+    with pytest.raises(ValueError, match="published=True searches with the article's settings.*"
+                                         'Leave out lower_bound and noisy, or leave out published'):
+        create_optimizer(None, SQUARE, published=True, **settings)
 
 
 def test_a_lower_bound_is_for_exact_values():

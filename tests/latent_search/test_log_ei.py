@@ -3,37 +3,24 @@
 import numpy as np
 import pytest
 from helpers import BOX, bound, sample, wavy
-from scipy.integrate import quad
+from model_helpers import (
+    PENDING,
+    assert_gradient_is_right,
+    conditioned,
+    expectation,
+    log_standard_improvement,
+    refitted,
+    root_model,
+)
 from scipy.stats import norm
 
 from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
-from models import assert_gradient_is_right, expectation, root_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-def root_model(squared):
-    """The model of g itself, in f = bound + g² / 2."""
-    x = squared.X
-    return GaussianProcess(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
-
-
-def expectation(function, mean, std, low=-np.inf, high=np.inf):
-    """E[function(g)] for g ~ N(mean, std²), where the function vanishes outside of (low, high)."""
-    low, high = max(low, mean - 12 * std), min(high, mean + 12 * std)
-    if low >= high:
-        return 0.0
-    return quad(lambda g: function(g) * norm.pdf(g, mean, std), low, high, epsabs=0, epsrel=1e-10, limit=200)[0]
-
-
-def log_standard_improvement(z):
-    """log E[max(z − e, 0)] for e ~ N(0, 1), z < 0, where the integrand over s = |z| (z − e) does not underflow."""
-    integral = quad(lambda s: s * np.exp(-s - (s / z) ** 2 / 2), 0, np.inf, epsabs=0, epsrel=1e-12)[0]
-    return norm.logpdf(z) - 2 * np.log(-z) + np.log(integral)
-
-
 @pytest.mark.parametrize('z', [-5.0, -1.5, -1.0, -0.5, 0.0, 2.0, 30.0])
-def test_log_improvement_is_ei(z, gp, rng):
+def test_log_ei_is_expected_improvement(z, gp, rng):
     t = sample(rng, 20)
     mean, std = gp.predict(t)
     threshold = mean[0, 0] + z * std[0, 0]
@@ -46,7 +33,7 @@ def test_log_improvement_is_ei(z, gp, rng):
 
 
 @pytest.mark.parametrize('z', [-0.99, -1.01, -8.0, -40.0, -150.0, -3e3, -0.9e5, -1.1e5, -1e8])
-def test_log_improvement_far_above_the_threshold(z, gp, rng):
+def test_log_ei_far_above_the_threshold(z, gp, rng):
     t = sample(rng, 1)
     mean, std = gp.predict(t)[0].item(), gp.predict(t)[1].item()
     threshold = mean + z * std
@@ -60,7 +47,7 @@ def test_log_improvement_far_above_the_threshold(z, gp, rng):
     assert np.isfinite(gradient).all()
 
 
-def test_log_improvement_grows_with_the_threshold(gp, rng):
+def test_log_ei_grows_with_the_threshold(gp, rng):
     t = sample(rng, 1)
     mean, std = gp.predict(t)
 
@@ -71,7 +58,7 @@ def test_log_improvement_grows_with_the_threshold(gp, rng):
 
 
 @pytest.mark.parametrize('above_bound', [1e-3, 0.1, 1.0, 5.0, 50.0])
-def test_squared_log_improvement_is_the_integral(above_bound, squared, rng):
+def test_squared_log_ei_is_the_integral(above_bound, squared, rng):
     t = sample(rng, 20)
     means, stds = (values[:, 0] for values in root_model(squared).predict(t))
 
@@ -95,20 +82,9 @@ def test_no_improvement_below_the_bound(squared, rng):
         np.testing.assert_array_equal(gradient, [0, 0])
 
 
-def assert_gradient_is_right(model, point, threshold):
-    def f(t):
-        return model.log_ei(t[np.newaxis], threshold).item()
-
-    value, gradient = model.log_ei_with_gradient(point, threshold)
-    expected = approx_fprime(point, f, 1e-7 * model.width) * model.width
-
-    np.testing.assert_allclose(value, f(point), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(gradient * model.width, expected, rtol=1e-3, atol=1e-3 * (1 + np.abs(expected).max()))
-
-
 @pytest.mark.parametrize('d', [1, 2, 5])
 @pytest.mark.parametrize('squares', [False, True])
-def test_gradient_of_log_improvement(squares, d, rng):
+def test_gradient_of_log_ei(squares, d, rng):
     x = sample(rng, 6 * d + 2, d)
     model = SquaredGaussianProcess(BOX[:d], bound) if squares else GaussianProcess(BOX[:d])
     model.fit(x, wavy(x))
@@ -136,7 +112,7 @@ def test_gradient_where_the_root_is_negative():
 
 @pytest.mark.parametrize('which', PENDING)
 @pytest.mark.parametrize('name', ['gp', 'noisy', 'squared'])
-def test_gradient_of_log_improvement_with_noise_and_pending_points(name, which, request, rng):
+def test_gradient_of_log_ei_with_noise_and_pending_points(name, which, request, rng):
     model = request.getfixturevalue(name)
     t = sample(rng, 20)
     model = refitted(model, PENDING[which](model.X, sample(rng, 4)))

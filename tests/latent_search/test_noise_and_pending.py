@@ -1,70 +1,16 @@
+"""The Gaussian process of noisy values and of pending experiments, against independent computations."""
+
 import numpy as np
 import pytest
 from helpers import BOX, bound, sample, to_unit_box, wavy
-from scipy.stats import multivariate_normal, norm
+from model_helpers import PENDING, conditioned, log_posterior_density, observed, profiled, refitted, with_noise
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from latent_search import create_grid
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import GaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-
-
-def conditioned(model, x, y, t, believed=None):
-    """Mean and std at points t as textbooks have it: of the model only the length scales and noise are taken.
-
-    What is believed are points whose values are the means there.
-    """
-    kernel = Matern(model.length_scales, nu=2.5)
-    x, t = (to_unit_box(points) for points in (x, t))
-    inverse = np.linalg.inv(kernel(x) + model.noise * np.eye(len(x)))
-    constant = (inverse @ y).sum() / inverse.sum()
-    variance = ((y - constant).T @ inverse @ (y - constant)).item() / len(x)
-
-    def given(x, y, t):
-        weights = np.linalg.solve(kernel(x) + model.noise * np.eye(len(x)), kernel(x, t)).T
-        return constant + weights @ (y - constant), 1 - (weights * kernel(t, x)).sum(axis=1, keepdims=True)
-
-    if believed is not None:
-        believed = to_unit_box(believed)
-        x, y = np.vstack((x, believed)), np.vstack((y, given(x, y, believed)[0]))
-    mean, share = given(x, y, t)
-    return mean, np.sqrt(model.variance_factor * variance * np.maximum(share, 0))
-
-
-def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_noise):
-    """The log density of values (n, 1) with noise, and of the parameters where they have a prior."""
-    d = len(log_length_scales)
-    correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + np.exp(log_noise) * np.eye(len(x))
-    return (multivariate_normal(np.full(len(x), constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
-            + norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3)).logpdf(log_length_scales).sum()
-            + norm(-6, 3).logpdf(log_noise))
-
-
-def profiled(x, y, log_length_scales, log_noise):
-    """`log_posterior_density` with the best constant and variance, which are those of generalised least squares."""
-    u = to_unit_box(x)
-    inverse = np.linalg.inv(Matern(np.exp(log_length_scales), nu=2.5)(u) + np.exp(log_noise) * np.eye(len(u)))
-    constant = (inverse @ y).sum() / inverse.sum()
-    variance = ((y - constant).T @ inverse @ (y - constant)).item() / len(u)
-    return log_posterior_density(x, y, constant, np.log(variance), log_length_scales, log_noise)
-
-
-def with_noise(rng, y, noise):
-    return y + noise * rng.normal(size=y.shape)
-
-
-def refitted(model, pending):
-    """The same kind of model of the same evaluations, with pending experiments beside them."""
-    domain = BOX[:model.X.shape[1]]
-    other = (SquaredGaussianProcess(domain, bound, pending) if isinstance(model, SquaredGaussianProcess)
-             else GaussianProcess(domain, model.noisy, pending))
-    return fitted(other, model.X, model.Y)
-
-
-def observed(model):
-    return np.sqrt(2 * (model.Y - bound(model.X))) if isinstance(model, SquaredGaussianProcess) else model.Y
 
 
 @pytest.mark.parametrize('d', [1, 2, 5])
@@ -87,16 +33,16 @@ def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
 
 
 @pytest.mark.filterwarnings('ignore::sklearn.exceptions.ConvergenceWarning')
-@pytest.mark.parametrize('noise', [0.0, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize('noise', [0.1, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (0.0, 0.02, 0.3))])
 def test_no_other_noise_and_length_scale_are_more_probable(noise, rng):
     x = sample(rng, 30, 1)
     y = with_noise(rng, wavy(x), noise * wavy(x).std())
     model = GaussianProcess(BOX[:1], noisy=True).fit(x, y)
     regressor = GaussianProcessRegressor(ConstantKernel() * Matern(0.2, nu=2.5) + WhiteKernel(0.1, (1e-6, 1e5)),
-                                         normalize_y=True, n_restarts_search=3, random_state=0)
+                                         normalize_y=True, n_restarts_optimizer=3, random_state=0)
     kernel = regressor.fit(to_unit_box(x), y[:, 0]).kernel_
     of_scikit_learn = np.log([kernel.k1.k2.length_scale, kernel.k2.noise_level / kernel.k1.k1.constant_value])
-    grid = create_grid([np.log([2e-3, 10]), np.log([1e-6, 1])], points=20)[2]
+    grid = create_grid([np.log([2e-3, 10]), np.log([1e-6, 1])], points=15)[2]
 
     density = profiled(x, y, np.log(model.length_scales), np.log(model.noise))
 
@@ -104,7 +50,8 @@ def test_no_other_noise_and_length_scale_are_more_probable(noise, rng):
         assert profiled(x, y, np.array([length_scale]), share) < density + 1e-3
 
 
-@pytest.mark.parametrize('d, n, noise', [(1, 30, 0.05), (1, 30, 0.3), (2, 50, 0.1), (2, 50, 0.3)])
+@pytest.mark.parametrize('d, n, noise', [(1, 30, 0.05), *(pytest.param(*case, marks=pytest.mark.slow)
+                                                            for case in ((1, 30, 0.3), (2, 50, 0.1), (2, 50, 0.3)))])
 def test_noise_is_recovered(d, n, noise):
     ratios = []
     for seed in range(15):
@@ -127,7 +74,7 @@ def test_no_noise_is_found_in_exact_values(d, n, rng):
     np.testing.assert_allclose(model.predict(t)[0], exact.predict(t)[0], atol=1e-3 * y.std())
 
 
-@pytest.mark.parametrize('noise', [0.25, 0.5])
+@pytest.mark.parametrize('noise', [0.25, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_fit_does_not_take_a_wave_for_noise(noise):
     worse = 0
     for seed in range(20):
@@ -159,7 +106,6 @@ def test_predictions_from_noisy_values_are_of_what_is_without_noise(noisy, rng):
 
 def test_noise_brings_no_length_scale_of_its_own(noisy):
     assert noisy.length_scales.shape == (2,)
-    np.testing.assert_array_equal(noisy.get_model_parameters(), [noisy.length_scales])
 
 
 @pytest.mark.parametrize('which', PENDING)
@@ -210,7 +156,7 @@ def test_pending_values_are_not_kept_for_the_next_fit(gp, rng):
     model = refitted(gp, pending)
     predictions = model.predict(t)
 
-    fitted(model, gp.X, gp.Y)
+    model.fit(gp.X, gp.Y)
 
     np.testing.assert_array_equal(model.predict(t), predictions)
     assert len(model.u) == len(gp.X) + 3

@@ -9,34 +9,34 @@ from latent_search import create_grid, create_optimizer
 
 
 def test_published_posterior_is_in_units_of_the_objective():
-    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10, published=True)
-    gx, _, t = create_grid(SQUARE, points=9)
+    search = run(lambda t: 1000 + 50 * quadratic(t), max_iter=2, published=True)
+    _, _, t = create_grid(SQUARE, points=9)
 
-    mean, deviation, expected_improvement = optimizer.posterior(t)
-    at_data, deviation_at_data, _ = optimizer.posterior(optimizer.X)
+    mean, std, ei = search.posterior(t)
+    at_data, std_at_data, _ = search.posterior(search.X)
 
-    assert mean.shape == deviation.shape == expected_improvement.shape == (81, 1)
-    np.testing.assert_allclose(at_data, optimizer.Y, rtol=0.01)
-    assert deviation_at_data.max() < deviation.max()
+    assert mean.shape == std.shape == ei.shape == (81, 1)
+    np.testing.assert_allclose(at_data, search.Y, rtol=0.01)
+    assert std_at_data.max() < std.max()
     # Expected improvement on the lowest posterior mean, with jitter 0.01 deviations of Y, from its closed form.
-    improvement = at_data.min() - mean - 0.01 * optimizer.Y.std()
-    u = improvement / deviation
-    expected = improvement * norm.cdf(u) + deviation * norm.pdf(u)
-    np.testing.assert_allclose(expected_improvement, expected, rtol=0.05, atol=1e-3 * expected.max())
+    improvement = at_data.min() - mean - 0.01 * search.Y.std()
+    u = improvement / std
+    expected = improvement * norm.cdf(u) + std * norm.pdf(u)
+    np.testing.assert_allclose(ei, expected, rtol=0.05, atol=1e-3 * expected.max())
 
 
 @pytest.mark.parametrize('bound', [None, lambda t: 900 + 0 * t[:, :1]])
 def test_posterior_is_in_units_of_the_objective(bound):
-    optimizer = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10, lower_bound=bound)
+    search = run(lambda t: 1000 + 50 * quadratic(t), max_iter=10, lower_bound=bound)
     _, _, t = create_grid(SQUARE, points=9)
 
-    mean, deviation, expected_improvement = optimizer.posterior(t)
-    at_data, deviation_at_data, _ = optimizer.posterior(optimizer.X)
+    mean, std, ei = search.posterior(t)
+    at_data, std_at_data, _ = search.posterior(search.X)
 
-    assert mean.shape == deviation.shape == expected_improvement.shape == (81, 1)
-    np.testing.assert_allclose(at_data, optimizer.Y, rtol=0.001)
-    assert deviation_at_data.max() < 0.1 * deviation.max()
-    assert (expected_improvement >= 0).all() and (expected_improvement <= mean.max() - 900).all()
+    assert mean.shape == std.shape == ei.shape == (81, 1)
+    np.testing.assert_allclose(at_data, search.Y, rtol=0.001)
+    assert std_at_data.max() < 0.1 * std.max()
+    assert (ei >= 0).all() and (ei <= mean.max() - 900).all()
 
 
 def test_posterior_needs_evaluations():

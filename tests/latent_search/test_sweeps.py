@@ -1,11 +1,8 @@
-"""Many searches: in this process, in others, and on the workers of a Dask cluster."""
+"""Many searches, in this process and in others."""
 
-import os
-
-import joblib
 import numpy as np
 import pytest
-from helpers import SQUARE, quadratic
+from helpers import SQUARE, numbers_of, quadratic
 
 from latent_search import create_optimizer, run_searches
 
@@ -19,82 +16,69 @@ def fragile_search(target, seed):
     return create_optimizer(objective, SQUARE, seed)
 
 
-@pytest.mark.parametrize('n_jobs', [1, 2])
-def test_many_searches(n_jobs, capsys):
+@pytest.mark.parametrize('n_jobs', [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_many_searches(n_jobs, capsys, caplog):
     searches = run_searches(fragile_search, targets=[0, 1], seeds=[0, 1], max_iter=4, n_jobs=n_jobs)
 
-    said = capsys.readouterr().out
     assert list(searches) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     for (target, seed), search in searches.items():
         if (target, seed) == (1, 1):
             assert search.error == 'RuntimeError: the oven is out' and len(search.X) < 10
-            assert f'The search for 1 with seed 1 failed after {len(search.X)} evaluations: RuntimeError' in said
             np.testing.assert_allclose(search.Y, quadratic(search.X) + 1)
         else:
             assert search.error is None and len(search.X) == 10
             alone = fragile_search(target, seed)
             alone.run_optimization(4)
             np.testing.assert_allclose(search.X, alone.X)
+    message, = (record.getMessage() for record in caplog.records if record.name == 'latent_search.sweeps')
+    assert message == (f'The search for 1 with seed 1 failed after {len(searches[1, 1].X)} evaluations: '
+                       'RuntimeError: the oven is out')
+    assert 'failed' not in capsys.readouterr().out
 
 
-def test_many_searches_have_no_journal(tmp_path):
-    def search_for(target, seed):
-        return create_optimizer(quadratic, SQUARE, seed, journal=tmp_path / f'{target}-{seed}.csv')
+@pytest.mark.parametrize('n_jobs', [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_searches_come_back_with_their_events(n_jobs):
+    searches = run_searches(fragile_search, targets=[1], seeds=[0, 1], max_iter=1, n_jobs=n_jobs)
 
-    with pytest.raises(ValueError, match='A journal belongs to one process'):
-        run_searches(search_for, [0], [0, 1], max_iter=1)
-
-
-def square(t):
-    return (t ** 2).sum(axis=1, keepdims=True)
-
-
-def where_it_runs(target, seed):
-    def objective(t):
-        if target == 1:
-            raise RuntimeError(f'process {os.getpid()}')
-        return square(t)
-
-    return create_optimizer(objective, SQUARE, seed)
-
-
-def test_searches_on_a_local_cluster(pretrained):
-    decoder, classifier = pretrained['vae-predictor-softmax'].get_layer('decoder'), pretrained['classifier']
-
-    def search_for(target, seed):
-        return create_optimizer(create_nll(decoder, classifier, target), SQUARE, seed, prior)
-
-    # Joblib does not hand searches to a cluster of one worker.
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
-            distributed.Client(cluster), joblib.parallel_config('dask'):
-        searches = run_searches(search_for, targets=[4], seeds=[0, 1], max_iter=4)
-        others = run_searches(where_it_runs, targets=[0, 1], seeds=[0], max_iter=2)
-
-    for (target, seed), search in searches.items():
-        here = search_for(target, seed)
-        here.run_optimization(4)
-        assert search.error is None
-        np.testing.assert_allclose(search.X, here.X, atol=1e-3)
-    assert others[0, 0].error is None and len(others[0, 0].X) == 8
-    assert others[1, 0].error.startswith('RuntimeError: process ')
-    assert others[1, 0].error != f'RuntimeError: process {os.getpid()}'
+    whole, ended = searches.values()
+    assert [event.status for event in whole.events] == ['proposed', 'done'] * 7 and whole.pending == []
+    # The experiment that ended the search has no result.
+    assert [event.status for event in ended.events] == ['proposed', 'done'] * len(ended.X) + ['proposed']
+    assert numbers_of(ended.pending) == [len(ended.X) + 1] and ended.pending[0].t[0, 0] > 0
+    assert len(ended.failed) == 0
+    for search in (whole, ended):
+        lines = {line.get_label(): line for line in search.plot_experiments('').axes[0].lines}
+        np.testing.assert_array_equal(lines['experiment'].get_ydata(), search.Y[:, 0])
+    ended.tell_failed(len(ended.X) + 1)
+    np.testing.assert_array_equal(ended.failed[:, 0] > 0, [True])
+    alone = fragile_search(1, 0)
+    alone.run_optimization(1)
+    np.testing.assert_array_equal(whole.suggest_next_locations(), alone.suggest_next_locations())
 
 
-def experiment(number, t):
-    return number, square(t)[0, 0], os.getpid()
+def test_searches_with_journals_of_their_own_continue_where_they_were(tmp_path):
+    evaluated = []
+
+    def optimizer_for(target, seed):
+        def objective(t):
+            evaluated.append(seed)
+            return quadratic(t)
+
+        return create_optimizer(objective, SQUARE, seed, journal=tmp_path / f'{target}-{seed}.csv')
+
+    first = run_searches(optimizer_for, [0], [0, 1], max_iter=0)
+    for search in first.values():
+        search.close()
+    again = run_searches(optimizer_for, [0], [0, 1, 2], max_iter=1)
+
+    # Six starting points each, and one proposal; of the first two searches the six are known.
+    assert evaluated == [0] * 6 + [1] * 6 + [0, 1] + [2] * 7
+    assert [len(search.X) for search in again.values()] == [7, 7, 7]
+    for key, search in first.items():
+        np.testing.assert_array_equal(again[key].X[:6], search.X)
 
 
-def test_evaluations_of_one_search_on_a_local_cluster():
-    """As the notebook on results from outside does it: the search stays here."""
-    search, processes = create_optimizer(None, SQUARE), set()
-
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
-            distributed.Client(cluster), joblib.parallel_config('dask'):
-        while len(search.Y) < 24:
-            tasks = [joblib.delayed(experiment)(*proposal) for proposal in search.ask(4)]
-            for number, value, process in joblib.Parallel(n_jobs=2, return_as='generator_unordered')(tasks):
-                search.tell(number, value)
-                processes.add(process)
-
-    assert len(search.X) == 24 and search.pending == [] and search.Y.min() < 0.01
-    assert processes and os.getpid() not in processes
+@pytest.mark.parametrize('targets, seeds, name', [(4, [0], 'targets'), ([4], 0, 'seeds')])
+def test_targets_and_seeds_are_lists(targets, seeds, name):
+    with pytest.raises(ValueError, match=rf'{name} must be a list, such as \['):
+        run_searches(fragile_search, targets, seeds, max_iter=1)

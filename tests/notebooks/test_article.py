@@ -2,11 +2,10 @@
 
 import re
 
-import nbformat
 import pytest
-from test_notebooks import main_notebook, notebook_runner, statements
+from notebook_helpers import MAIN, notebook_runner, read, statements
 
-# For each sentence, what has to hold of the numbers in the notebook's cell beside it.
+# For each sentence, what must hold for the numbers in the notebook's cell beside it.
 CHECKS = {
     'Labels overlap less with a predictor': lambda off, softmax, linear: min(softmax, linear) > off + 5,
     'A regressor establishes a gradient of the value': lambda linear, off, softmax: linear > max(off, softmax) + 0.1,
@@ -24,7 +23,7 @@ CHECKS = {
     'The objective rises most among the ten best for 3 and 5':
         lambda three, five, median, most: min(three, five) > most,
 }
-# These depend on the search, whose rounding errors differ from machine to machine.
+# These depend on searches, and rounding errors in a search differ between machines.
 OF_THE_SEARCH = list(CHECKS)[8:]
 NOT_BORNE_OUT = ['Most samples lie around the minimum for 4',
                  'The objective rises most among the ten best for 3 and 5']
@@ -36,13 +35,13 @@ def check(sentence, text):
 
 @pytest.fixture(scope='module')
 def run_here(mnist):
-    notebook = nbformat.read(main_notebook, as_version=4)
-    notebook_runner.execute(notebook, main_notebook.parent)
+    notebook = read(MAIN)
+    notebook_runner.execute(notebook, MAIN.parent)
     return statements(notebook)
 
 
 def test_committed_notebook():
-    rows = statements(nbformat.read(main_notebook, as_version=4))
+    rows = statements(read(MAIN))
 
     assert [sentence for sentence, *_ in rows] == list(CHECKS)
     for sentence, text, borne_out in rows:
@@ -50,6 +49,7 @@ def test_committed_notebook():
         assert borne_out == ('**no**' if sentence in NOT_BORNE_OUT else 'yes'), sentence
 
 
+@pytest.mark.slow
 def test_run_here(run_here):
     assert [sentence for sentence, *_ in run_here] == list(CHECKS)
     for sentence, text, borne_out in run_here:
@@ -58,6 +58,7 @@ def test_run_here(run_here):
             assert borne_out == 'yes', text
 
 
+@pytest.mark.slow
 def test_run_here_finds_its_digits(run_here):
     text = {sentence: text for sentence, text, _ in run_here}['The ten best decode to their target']
     by_classifier, by_judge = (float(number) for number in re.findall(r'(\d+)%', text))

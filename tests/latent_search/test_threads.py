@@ -1,0 +1,264 @@
+"""Searches in several threads of one process, and what they share: BLAS, random numbers, warning filters."""
+
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers import SQUARE, assert_same, points_of, quadratic, run, snapshot, told
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from latent_search import create_grid, create_optimizer
+from latent_search.gpyopt_engine import import_gpyopt
+from latent_search.threads import blas_threads
+
+
+def num_blas_threads():
+    return {pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'}
+
+
+def set_blas_threads(num):
+    threadpool_limits(num, user_api='blas')
+    # For as long as a thread has a block of threadpoolctl open, other threads cannot change the number.
+    with threadpool_limits():
+        pass
+
+
+def process_state():
+    """What belongs to the whole process."""
+    return str(np.random.get_state(legacy=False)), list(warnings.filters), warnings.formatwarning, num_blas_threads()
+
+
+@pytest.fixture(autouse=True)
+def two_blas_threads():
+    """So that a search changes the number, and one that does not restore it is seen."""
+    import_gpyopt()
+    before, = num_blas_threads()
+    set_blas_threads(2)
+    yield
+    set_blas_threads(before)
+
+
+class Looking:
+    """Calls functions again and again in a thread for as long as the block runs, and raises what they raise."""
+
+    def __init__(self, *functions):
+        self.functions, self.stopped, self.rounds, self.error = functions, threading.Event(), 0, None
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        try:
+            while not self.stopped.is_set() or not self.rounds:
+                for function in self.functions:
+                    function()
+                self.rounds += 1
+        except BaseException as error:
+            self.error = error
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+        if self.error is not None:
+            raise self.error
+
+
+def looks(search):
+    def posterior():
+        if len(search.X) >= search.num_starting_points:
+            mean, std, ei = search.posterior(grid)
+            assert np.isfinite(np.hstack((mean, std, ei))).all()
+
+    def consistent():
+        assert search.X.shape == (len(search.X[:, 0]), 2) and all(t.shape == (1, 2) for _, t in search.pending)
+
+    _, _, grid = create_grid(SQUARE, points=5)
+    return posterior, search.suggest_next_locations, consistent
+
+
+def experiments(search, num=30):
+    """Asks for pairs of experiments and tells their results in reverse."""
+    proposed = []
+    while len(proposed) < num:
+        pair = search.ask(2)
+        proposed += pair
+        for number, t in reversed(pair):
+            search.tell(number, quadratic(t))
+    return points_of(proposed)
+
+
+@pytest.mark.parametrize('rounds', [3, pytest.param(60, marks=pytest.mark.slow)])
+def test_looking_in_other_threads_changes_nothing(rounds):
+    undisturbed = experiments(create_optimizer(None, SQUARE))
+    before = process_state()
+    for _ in range(rounds):
+        search = create_optimizer(None, SQUARE)
+        with Looking(*looks(search)) as first, Looking(*reversed(looks(search))) as second:
+            proposed = experiments(search)
+
+        assert first.rounds and second.rounds
+        np.testing.assert_array_equal(proposed, undisturbed)
+        assert process_state() == before
+
+
+@pytest.mark.parametrize('rounds', [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_published_search_in_another_thread_changes_nothing(rounds):
+    """GPyOpt's own search draws from NumPy's global state, and its import changes the warning filters."""
+    undisturbed, published = experiments(create_optimizer(None, SQUARE)), run(published=True, max_iter=1)
+    before = process_state()
+    for _ in range(rounds):
+        search, other = create_optimizer(None, SQUARE), create_optimizer(quadratic, SQUARE, published=True)
+        with ThreadPoolExecutor(1) as threads, Looking(*looks(search)):
+            running = threads.submit(other.run_optimization, 1)
+            proposed = experiments(search)
+            running.result()
+
+        np.testing.assert_array_equal(proposed, undisturbed)
+        np.testing.assert_array_equal(other.X, published.X)
+        assert process_state() == before
+
+
+@pytest.mark.parametrize('settings', [({}, {'noisy': True}), ({}, {'published': True}),
+                                      pytest.param(({'published': True}, {'published': True}), marks=pytest.mark.slow)])
+def test_two_searches_in_two_threads_are_those_alone(settings):
+    def search(seed):
+        return run(seed=seed, max_iter=2, **settings[seed])
+
+    alone = [snapshot(search(seed)) for seed in (0, 1)]
+    before = process_state()
+
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(search, (0, 1)))
+
+    assert process_state() == before
+    for found, expected in zip(together, alone, strict=True):
+        assert_same(snapshot(found), expected)
+
+
+def test_telling_from_several_threads_loses_nothing(tmp_path):
+    search = create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv')
+    asked = search.ask(40)
+
+    with ThreadPoolExecutor(4) as threads, Looking(lambda: search.pending, lambda: search.X, lambda: search.Y):
+        list(threads.map(lambda experiment: search.tell(experiment.number, quadratic(experiment.t)), asked))
+
+    assert len(search.X) == len(search.Y) == 40 and search.pending == []
+    np.testing.assert_array_equal(search.Y, quadratic(search.X))
+    assert len(create_optimizer(None, SQUARE, journal=tmp_path / 'journal.csv').X) == 40
+
+
+def test_asking_from_several_threads_gives_different_experiments():
+    search = told(6)
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = [experiment for experiments in threads.map(search.ask, [2] * 6) for experiment in experiments]
+
+    assert sorted(experiment.number for experiment in asked) == list(range(7, 19))
+    assert len(np.unique(points_of(asked), axis=0)) == 12
+
+
+# NumPy's global random state
+
+
+def test_the_global_random_state_is_left_alone(published):
+    np.random.seed(0)
+    expected = np.random.random(3)
+    np.random.seed(0)
+
+    run(max_iter=2, published=published).posterior(np.zeros((1, 2)))
+
+    np.testing.assert_array_equal(np.random.random(3), expected)
+
+
+@pytest.mark.parametrize('settings', [{}, {'noisy': True}, {'lower_bound': lambda t: np.zeros((len(t), 1))}])
+def test_a_search_does_not_touch_the_global_random_state(settings, monkeypatch):
+    """Not even to put it back, which would take away what another thread has drawn in between."""
+    undisturbed = told(10, **settings).X
+    for name in ('seed', 'set_state', 'get_state', 'uniform', 'normal', 'randint', 'random', 'rand', 'randn', 'choice',
+                 'permutation', 'shuffle'):
+        monkeypatch.setattr(np.random, name, lambda *_, name=name, **__: pytest.fail(f'np.random.{name} was called'))
+
+    np.testing.assert_array_equal(told(10, **settings).X, undisturbed)
+
+
+def test_random_numbers_drawn_in_another_thread_make_no_difference():
+    undisturbed = experiments(create_optimizer(None, SQUARE), num=12)
+    np.random.seed(5)
+    expected, drawn = np.random.random(10 ** 6), []
+    np.random.seed(5)
+
+    with Looking(lambda: drawn.append(np.random.random(7))):
+        proposed = experiments(create_optimizer(None, SQUARE), num=12)
+
+    np.testing.assert_array_equal(proposed, undisturbed)
+    drawn = np.concatenate(drawn)[:len(expected)]
+    np.testing.assert_array_equal(drawn, expected[:len(drawn)])
+
+
+# Threads of BLAS
+
+
+@pytest.mark.parametrize('num', [1, 2])
+def test_the_number_of_threads_is_that_of_the_search(num):
+    seen = []
+
+    def lower_bound(t):
+        seen.append(num_blas_threads())
+        return np.zeros((len(t), 1))
+
+    with threadpool_limits(3 - num, user_api='blas'):
+        search = told(6, lower_bound=lower_bound)
+        search.num_threads = num
+        for look in (search.suggest_next_locations, search.ask, lambda: search.posterior(np.zeros((1, 2)))):
+            seen.clear()
+            look()
+            assert seen and all(threads == {num} for threads in seen)
+            assert num_blas_threads() == {3 - num}
+
+
+def test_nested_blocks_restore_the_number_of_threads():
+    with blas_threads(1):
+        assert num_blas_threads() == {1}
+        with blas_threads(1):
+            assert num_blas_threads() == {1}
+        assert num_blas_threads() == {1}
+    assert num_blas_threads() == {2}
+    with pytest.raises(RuntimeError, match='the oven is out'), blas_threads(1):
+        raise RuntimeError('the oven is out')
+    assert num_blas_threads() == {2}
+
+
+def test_blocks_of_two_threads_do_not_overlap():
+    entered, leave, done = threading.Event(), threading.Event(), []
+
+    def hold():
+        with blas_threads(1):
+            entered.set()
+            leave.wait(10)
+            done.append('first')
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(hold)
+        assert entered.wait(10)
+        threading.Timer(0.2, leave.set).start()
+        with blas_threads(2):
+            done.append('second')
+            assert num_blas_threads() == {2}
+
+    assert done == ['first', 'second'] and num_blas_threads() == {2}
+
+
+def test_blocks_of_many_threads_restore_the_number_of_threads():
+    def enter_and_leave(_):
+        for _ in range(20):
+            with blas_threads(1):
+                assert num_blas_threads() == {1}
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(enter_and_leave, range(4)))
+
+    assert num_blas_threads() == {2}

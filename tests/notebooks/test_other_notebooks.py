@@ -1,0 +1,74 @@
+"""The other notebooks with small budgets, on small digits, and the laboratory that one of them starts."""
+
+import csv
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from notebook_helpers import MAIN, NUM_FIGURES, ROOT, figures, notebook_runner, printed, read
+
+from latent_search import create_optimizer
+
+PARAMETERS = {'alternatives': {'max_iter': 6, 'num_images': 10, 'num_runs': 1},
+              'external_results': {'num_results': 12, 'max_iter': 2},
+              'higher_dimensions': {'max_iter': 1}}
+
+
+def test_none_is_missing():
+    assert {MAIN.stem, *PARAMETERS} == set(NUM_FIGURES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_runs(name, tmp_path):
+    notebook = read(MAIN.with_stem(name))
+    notebook_runner.override_parameters(notebook, {**PARAMETERS[name], 'dataset': 'digits'})
+
+    notebook_runner.execute(notebook, MAIN.parent)
+    page, pngs = notebook_runner.export(notebook, tmp_path, name)
+
+    assert len(figures(notebook)) == len(pngs) == NUM_FIGURES[name] and page.exists()
+    assert printed(notebook, 'stderr') == ''
+    assert ('only a part of it was written' in printed(notebook, 'stdout')) == (name == 'external_results')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['alternatives', 'higher_dimensions'])
+def test_trains(name, tmp_path):
+    notebook = read(MAIN.with_stem(name))
+    notebook_runner.override_parameters(notebook, {
+        **PARAMETERS[name], 'dataset': 'digits', 'use_pretrained': False, 'epochs': 1,
+        'checkpoint_dir': str(tmp_path / 'checkpoints')})
+
+    notebook_runner.execute(notebook, ROOT / 'notebooks')
+
+    assert len(figures(notebook)) == NUM_FIGURES[name] and printed(notebook, 'stderr') == ''
+    assert (tmp_path / 'checkpoints').exists()
+
+
+@pytest.mark.slow
+def test_laboratory_skips_experiments_that_have_a_result(tmp_path):
+    from vae_opt_util import create_nll, load_pretrained
+
+    journal, results = tmp_path / 'journal.csv', tmp_path / 'results.csv'
+    search = create_optimizer(None, [(-4, 4)] * 2, journal=journal)
+    search.ask(3)
+    results.write_text('number,value,failure\n2,1.5,\n')
+
+    laboratory = subprocess.Popen([sys.executable, ROOT / 'notebooks' / 'laboratory.py', journal, results,
+                                   '--target', '4', '--seconds', '0.01', '--failing', '0', '--noise', '0'])
+    try:
+        while len(results.read_text().splitlines()) < 4 and laboratory.poll() is None:
+            time.sleep(0.1)
+        time.sleep(0.5)
+    finally:
+        laboratory.kill()
+        laboratory.wait()
+
+    rows = list(csv.DictReader(results.read_text().splitlines()))
+    assert sorted(int(row['number']) for row in rows) == [1, 2, 3]
+    nll = create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'), 4)
+    for row in rows[1:]:
+        np.testing.assert_allclose(float(row['value']), nll(search.pending[int(row['number']) - 1].t)[0, 0], rtol=1e-4)

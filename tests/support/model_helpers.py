@@ -1,0 +1,106 @@
+"""Independent computations of what a Gaussian process says."""
+
+import numpy as np
+from helpers import BOX, bound, to_unit_box
+from scipy.integrate import quad
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal, norm
+from sklearn.gaussian_process.kernels import Matern
+
+from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+
+# Pending points, given the evaluated points x and other points t.
+PENDING = {
+    'none': lambda x, t: x[:0],
+    'one': lambda x, t: t[:1],
+    'several': lambda x, t: t[:4],
+    'coincident': lambda x, t: t[[0, 1, 0, 0]],
+    'evaluated': lambda x, t: np.vstack((t[0], x[3], x[3])),
+}
+
+
+def root_model(squared):
+    """The model of g itself, in f = bound + g² / 2."""
+    x = squared.X
+    return GaussianProcess(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
+
+
+def expectation(function, mean, std, low=-np.inf, high=np.inf):
+    """E[function(g)] for g ~ N(mean, std²), where the function vanishes outside of (low, high)."""
+    low, high = max(low, mean - 12 * std), min(high, mean + 12 * std)
+    if low >= high:
+        return 0.0
+    return quad(lambda g: function(g) * norm.pdf(g, mean, std), low, high, epsabs=0, epsrel=1e-10, limit=200)[0]
+
+
+def log_standard_improvement(z):
+    """log E[max(z − e, 0)] for e ~ N(0, 1), z < 0, where the integrand over s = |z| (z − e) does not underflow."""
+    integral = quad(lambda s: s * np.exp(-s - (s / z) ** 2 / 2), 0, np.inf, epsabs=0, epsrel=1e-12)[0]
+    return norm.logpdf(z) - 2 * np.log(-z) + np.log(integral)
+
+
+def assert_gradient_is_right(model, point, threshold):
+    def f(t):
+        return model.log_ei(t[np.newaxis], threshold).item()
+
+    value, gradient = model.log_ei_with_gradient(point, threshold)
+    expected = approx_fprime(point, f, 1e-7 * model.width) * model.width
+
+    np.testing.assert_allclose(value, f(point), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient * model.width, expected, rtol=1e-3, atol=1e-3 * (1 + np.abs(expected).max()))
+
+
+def conditioned(model, x, y, t, believed=None):
+    """Mean and std at points t as textbooks have it: of the model only the length scales and noise are taken.
+
+    What is believed are points whose values are the means there.
+    """
+    kernel = Matern(model.length_scales, nu=2.5)
+    x, t = (to_unit_box(points) for points in (x, t))
+    inverse = np.linalg.inv(kernel(x) + model.noise * np.eye(len(x)))
+    constant = (inverse @ y).sum() / inverse.sum()
+    variance = ((y - constant).T @ inverse @ (y - constant)).item() / len(x)
+
+    def given(x, y, t):
+        weights = np.linalg.solve(kernel(x) + model.noise * np.eye(len(x)), kernel(x, t)).T
+        return constant + weights @ (y - constant), 1 - (weights * kernel(t, x)).sum(axis=1, keepdims=True)
+
+    if believed is not None:
+        believed = to_unit_box(believed)
+        x, y = np.vstack((x, believed)), np.vstack((y, given(x, y, believed)[0]))
+    mean, share = given(x, y, t)
+    return mean, np.sqrt(model.variance_factor * variance * np.maximum(share, 0))
+
+
+def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_noise):
+    """The log density of values (n, 1) with noise, and of the parameters where they have a prior."""
+    d = len(log_length_scales)
+    correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + np.exp(log_noise) * np.eye(len(x))
+    return (multivariate_normal(np.full(len(x), constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
+            + norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3)).logpdf(log_length_scales).sum()
+            + norm(-6, 3).logpdf(log_noise))
+
+
+def profiled(x, y, log_length_scales, log_noise):
+    """`log_posterior_density` with the best constant and variance, which are those of generalised least squares."""
+    u = to_unit_box(x)
+    inverse = np.linalg.inv(Matern(np.exp(log_length_scales), nu=2.5)(u) + np.exp(log_noise) * np.eye(len(u)))
+    constant = (inverse @ y).sum() / inverse.sum()
+    variance = ((y - constant).T @ inverse @ (y - constant)).item() / len(u)
+    return log_posterior_density(x, y, constant, np.log(variance), log_length_scales, log_noise)
+
+
+def with_noise(rng, y, noise):
+    return y + noise * rng.normal(size=y.shape)
+
+
+def refitted(model, pending):
+    """The same kind of model of the same evaluations, with pending experiments beside them."""
+    domain = BOX[:model.X.shape[1]]
+    other = (SquaredGaussianProcess(domain, bound, pending) if isinstance(model, SquaredGaussianProcess)
+             else GaussianProcess(domain, model.noisy, pending))
+    return other.fit(model.X, model.Y)
+
+
+def observed(model):
+    return np.sqrt(2 * (model.Y - bound(model.X))) if isinstance(model, SquaredGaussianProcess) else model.Y

@@ -1,0 +1,91 @@
+"""What tests of notebooks share: the notebooks, their runner, and what is in their outputs."""
+
+import ast
+import base64
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / 'notebooks').glob('*.ipynb'))
+MAIN = ROOT / 'notebooks' / 'variational_autoencoder_opt.ipynb'
+
+# How many figures each notebook has.
+NUM_FIGURES = {'variational_autoencoder_opt': 11, 'alternatives': 3, 'external_results': 4, 'higher_dimensions': 5}
+
+sys.path.insert(0, str(ROOT / 'notebooks'))
+import run as notebook_runner  # noqa: E402
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == 'code']
+
+
+def parameters(notebook):
+    """The names and values that the cell tagged `parameters` assigns."""
+    cell, = (cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', []))
+    return {statement.targets[0].id: ast.literal_eval(statement.value) for statement in ast.parse(cell.source).body}
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def figures(notebook):
+    return [output for output in outputs(notebook) if 'image/png' in output.get('data', {})]
+
+
+def printed(notebook, stream):
+    """What the cells of an executed notebook wrote to `stream`, 'stdout' or 'stderr'."""
+    return ''.join(output.text for output in outputs(notebook) if output.get('name') == stream)
+
+
+def tables(notebook):
+    """The tables in the outputs of a notebook: lists of rows, which are lists of cells. The first row is the header."""
+    found = []
+    for output in outputs(notebook):
+        if 'text/markdown' in output.get('data', {}):
+            lines = output.data['text/markdown'].splitlines()
+            rows = [[cell.strip() for cell in line.strip().removeprefix('|').removesuffix('|').split(' | ')]
+                    for line in lines]
+            found.append([rows[0], *rows[2:]])
+    return found
+
+
+def statements(notebook):
+    """The rows of the main notebook's last table: what the article says, what was measured, whether it holds."""
+    header, *rows = tables(notebook)[-1]
+    assert header == ['the article', 'here', 'borne out']
+    return rows
+
+
+def run_main_notebook(parameters, folder, tmp_path):
+    """Executes the main notebook with small budgets in `folder`, checks what it leaves, and returns it."""
+    notebook = read(MAIN)
+    notebook_runner.override_parameters(notebook, {
+        'epochs': 1, 'batch_size': 256, 'max_iter': 3, 'checkpoint_dir': str(tmp_path / 'checkpoints'), **parameters})
+    notebook_runner.execute(notebook, folder)
+
+    assert len(figures(notebook)) == NUM_FIGURES[MAIN.stem]
+    assert printed(notebook, 'stderr') == ''
+    assert len(statements(notebook)) == 12
+    assert (tmp_path / 'checkpoints').exists() != parameters['use_pretrained']
+    return notebook
+
+
+def check_page(notebook, folder):
+    """Writes an executed notebook as a page and PNG files to `folder`, and checks that the page needs no other file."""
+    page, pngs = notebook_runner.export(notebook, folder, 'main')
+
+    for png, output in zip(pngs, figures(notebook), strict=True):
+        assert png.read_bytes() == base64.b64decode(output.data['image/png'])
+    html = page.read_text(encoding='utf-8')
+    assert html.count('<img') == html.count('src="data:image/png') == len(pngs)
+    assert '<math' in html and r'\log' not in html
+    assert '<script' not in html and not re.search(r'<(link|img)[^>]+(src|href)="(https?:)?//', html)
