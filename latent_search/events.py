@@ -62,6 +62,20 @@ class Experiments(NamedTuple):
         return len(self.X) + len(self.pending) + len(self.failed)
 
 
+    def after(self, event: Event) -> 'Experiments':
+        """What follows from one event more; `replay` does the same for many at once."""
+        X, Y, failed, pending = self.X, self.Y, self.failed, dict(self.pending)  # noqa: N806 (GPyOpt's names)
+        if event.status == 'proposed':
+            pending[event.number] = event.t
+        else:
+            pending.pop(event.number, None)
+            if event.status == 'failed':
+                failed = np.vstack((failed, event.t))
+            else:
+                X, Y = np.vstack((X, event.t)), np.vstack((Y, [[event.value]]))  # noqa: N806
+        return Experiments(X, Y, failed, pending, max(self.last_number, event.number))
+
+
 def replay(events: Sequence[Event], dimensions: int) -> Experiments:
     """Derives the experiments from the events of a search in a box of `dimensions` dimensions."""
     evaluated, values, failed, pending, last_number = [], [], [], {}, 0

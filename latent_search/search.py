@@ -181,7 +181,7 @@ class LatentOptimizer:
         They are not written to a journal.
         """
         with self._lock:
-            whole = *self._history.events, *(event._replace(t=np.array(event.t)) for event in events)
+            whole = *self._history.events, *(event._replace(t=_read_only(event.t)) for event in events)
             self._history = _History(whole, replay(whole, len(self.domain)))
 
     def ask(self, q: int = 1) -> list[Experiment]:
@@ -492,13 +492,13 @@ class LatentOptimizer:
 
     def _record(self, number: int, status: str, t: Array, value: float | None = None, note: str = '') -> None:
         """Writes an event to the journal and takes it into memory: both, or neither, whatever interrupts."""
-        event = Event(number, status, t, value, note)
+        event = Event(number, status, _read_only(t), value, note)
         if self._journal is None:
-            return self.restore([event])
+            return self._take(event)
         try:
             self._unsettled = event
             self._journal.append(event)
-            self.restore([event])
+            self._take(event)
             self._unsettled = None
         except (OSError, ValueError):
             self._unsettled = None
@@ -507,12 +507,15 @@ class LatentOptimizer:
             self._settle()
             raise
 
+    def _take(self, event: Event) -> None:
+        self._history = _History((*self._history.events, event), self._experiments.after(event))
+
     def _settle(self) -> None:
         event = self._unsettled
         if event is not None and self._journal is not None:
             taken = any((other.number, other.status) == event[:2] for other in self._history.events[-1:])
             if not taken and self._journal.settle(event):
-                self.restore([event])
+                self._take(event)
             self._unsettled = None
 
     def _open_journal(self, path: os.PathLike[str] | str) -> None:
@@ -599,3 +602,10 @@ class LatentOptimizer:
         model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
                  else SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending))
         return model, SpacedExpectedImprovement(model, experiments.failed)
+
+
+def _read_only(t: Array) -> Array:
+    """A copy that nobody can change, so that a search is what its events say."""
+    t = np.array(t)
+    t.flags.writeable = False
+    return t

@@ -56,6 +56,27 @@ def test_the_last_number_is_the_highest():
     assert replay([Event(99, 'known', A, 1.0), Event(5, 'proposed', B)], 2).last_number == 99
 
 
+def test_one_event_more_is_what_replay_makes_of_all():
+    search = create_optimizer(None, SQUARE, seed=1)
+    for _ in steps(search):
+        pass
+    step_by_step = replay([], 2)
+    for i, event in enumerate(search.events, start=1):
+        step_by_step, at_once = step_by_step.after(event), replay(search.events[:i], 2)
+        for ours, expected in zip(step_by_step[:3], at_once[:3], strict=True):
+            np.testing.assert_array_equal(ours, expected)
+        assert step_by_step.pending.keys() == at_once.pending.keys()
+        assert step_by_step.last_number == at_once.last_number
+
+
+def test_events_cannot_be_changed():
+    search = create_optimizer(None, SQUARE)
+    search.ask()
+
+    with pytest.raises(ValueError, match='read-only'):
+        search.events[0].t[:] = 0
+
+
 def test_a_search_is_the_list_of_its_events():
     search = create_optimizer(None, SQUARE)
     (_, first), (_, second) = search.ask(2)

@@ -48,8 +48,8 @@ def test_a_journal_is_a_table_that_people_can_read(path):
 def test_bounds_are_in_the_header(path):
     Journal(path, np.array([(0, 1), (-0.3, 1e-9), (2, 1e20)]))
 
-    assert path.read_text().splitlines()[0] == 'number,status,t1 from 0.0 to 1.0,t2 from -0.3 to 1e-09,t3 from 2.0 to 1e+20,' \
-                               'value,note,time'
+    assert path.read_text().splitlines()[0] == ('number,status,t1 from 0.0 to 1.0,t2 from -0.3 to 1e-09,'
+                                                't3 from 2.0 to 1e+20,value,note,time')
 
 
 def test_numbers_are_read_as_they_were(path, rng):

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior, quadratic, run, snapshot
+from helpers import ALL_SETTINGS, SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior, quadratic, run, snapshot
 
 from latent_search import create_optimizer
 
@@ -267,3 +267,93 @@ def test_a_journal_changes_no_search(settings, tmp_path, capsys):
     with open(tmp_path / 'journal.csv', newline='') as file:
         values = [float(row['value']) for row in csv.DictReader(file) if row['status'] == 'done']
     np.testing.assert_array_equal(values, without.Y[:, 0])
+
+
+def fragile(t):
+    if t[0, 0] > 1.5:
+        raise KeyError('too hot')
+    return float(((t - 1) ** 2).sum())
+
+
+def test_run_takes_named_exceptions_for_failures():
+    search = create_optimizer(fragile, SQUARE)
+
+    search.run(20, failures=(KeyError, OSError))
+    search.run(20, failures=KeyError)
+
+    assert len(search.X) + len(search.failed) == 20 and len(search.failed) >= 1 and search.pending == []
+    assert search.failed[:, 0].min() > 1.5 >= search.X[:, 0].max()
+    assert {event.note for event in search.events if event.status == 'failed'} == {"KeyError: 'too hot'"}
+
+
+def test_run_ends_at_other_exceptions_and_goes_on_to_the_same_number(tmp_path):
+    def search():
+        return create_optimizer(fragile, SQUARE, journal=tmp_path / 'journal.csv')
+
+    with pytest.raises(KeyError, match='too hot'):
+        search().run(20, failures=OSError)
+    stopped = search()
+    assert len(stopped.X) < 20 and len(stopped.failed) == 0 and len(stopped.pending) == 1
+    stopped.run(20, failures=KeyError)
+    assert len(stopped.X) + len(stopped.failed) == 20
+
+
+@pytest.mark.parametrize('value', [2.5, np.float32(2.5), np.array(2.5), np.ones(1), np.ones((1, 1))])
+def test_an_objective_returns_one_number_in_any_form(value):
+    search = create_optimizer(lambda t: value, SQUARE)
+
+    search.run(2)
+
+    np.testing.assert_array_equal(search.Y, [[float(np.squeeze(value))]] * 2)
+
+
+@pytest.mark.parametrize('objective', [None, 'minimum'])
+def test_a_search_without_an_objective(objective):
+    with pytest.raises(ValueError, match='has no objective that it could evaluate.*Use ask and tell'):
+        create_optimizer(objective, SQUARE).run(3)
+
+
+def test_gpyopts_names():
+    search = create_optimizer(None, SQUARE)
+    assert search.x_opt is None and search.fx_opt is None
+    assert repr(search) == '<LatentOptimizer in 2 dimensions: 0 evaluations, 0 pending, 0 failed>'
+    search.add_known([[0, 1], [2, 3], [1, 1]], [[5], [-2.5], [7]])
+    search.ask(2)
+
+    assert search.x_opt.tolist() == [2, 3] and search.fx_opt == -2.5
+    assert repr(search) == '<LatentOptimizer in 2 dimensions: 3 evaluations, best -2.5, 2 pending, 0 failed>'
+    steps, best = (axis.lines[0].get_xydata() for axis in search.plot_convergence().axes)
+    np.testing.assert_allclose(steps, [[2, np.sqrt(8)], [3, np.sqrt(5)]])
+    np.testing.assert_array_equal(best, [[1, 5], [2, -2.5], [3, -2.5]])
+    with pytest.raises(ValueError, match='two evaluations or more, this search has 0'):
+        create_optimizer(None, SQUARE).plot_convergence()
+
+
+def test_gpyopts_form_of_a_box():
+    box = [{'name': 't1', 'type': 'continuous', 'domain': (-4.0, 4.0)}, {'name': 't2', 'domain': (0, 1)},
+           {'name': 'others', 'type': 'continuous', 'domain': (2, 3), 'dimensionality': 2}]
+
+    np.testing.assert_array_equal(create_optimizer(None, box).domain, [[-4, 4], [0, 1], [2, 3], [2, 3]])
+    with pytest.raises(ValueError, match="The type 'discrete' of 'n' is not supported"):
+        create_optimizer(None, [{'name': 'n', 'type': 'discrete', 'domain': (0, 1, 2)}])
+
+
+@pytest.mark.parametrize('box', [[(-1e308, 1e308)], [(0, 1e-200)], [(0, 1e101)]])
+def test_a_box_that_cannot_be_computed_with(box):
+    with pytest.raises(ValueError, match=r'within ±1e\+100 and be at least 1e-100 wide.*Scale the coordinates'):
+        create_optimizer(None, box)
+
+
+@pytest.mark.parametrize('settings', ALL_SETTINGS)
+@pytest.mark.parametrize('scale', [1e250, 1e-250])
+def test_values_of_any_scale(scale, settings):
+    """The square of such a value is infinite, or zero."""
+    def objective(t):
+        return scale * quadratic(t)[0, 0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        search = run(objective, max_iter=8, **settings)
+        mean, std, _ = search.posterior(search.X)
+
+    assert search.fx_opt < 0.5 * scale and np.isfinite(mean).all() and (std >= 0).all()
