@@ -8,9 +8,9 @@ import pytest
 
 
 def pytest_configure(config):
-    # Keras's TensorFlow variables with NumPy 2, while weights are saved.
+    # Keras's variables with NumPy 2, while weights are saved.
     config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
-                                              'DeprecationWarning:keras.src.backend.tensorflow.core')
+                                              'DeprecationWarning:keras.src')
 
 
 @pytest.fixture(scope='session')

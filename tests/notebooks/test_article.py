@@ -30,7 +30,7 @@ NOT_BORNE_OUT = ['Most samples lie around the minimum for 4',
 
 
 def check(sentence, text):
-    return CHECKS[sentence](*(float(number) for number in re.findall(r'\d+(?:\.\d+)?', text)))
+    return CHECKS[sentence](*(float(number) for number in re.findall(r'(?<![\d.])\d+(?:\.\d+)?(?![\d.]*-nearest)', text)))
 
 
 @pytest.fixture(scope='module')
