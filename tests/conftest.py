@@ -8,9 +8,10 @@ import pytest
 
 
 def pytest_configure(config):
-    # Keras's variables with NumPy 2, while weights are saved.
-    config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
-                                              'DeprecationWarning:keras.src')
+    # Keras's variables with NumPy 2.
+    for module in ('tensorflow.core', 'common.variables', 'jax.core'):
+        config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
+                                                  f'DeprecationWarning:keras.src.backend.{module}')
 
 
 @pytest.fixture(scope='session')
