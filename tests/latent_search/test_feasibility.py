@@ -6,7 +6,7 @@ from helpers import BOX, SETTINGS, ZERO_BOUND, bound, from_unit_box, sample, sea
 from scipy.spatial.distance import cdist
 from sklearn.gaussian_process.kernels import Matern
 
-from latent_search import create_grid
+from latent_search import create_grid, create_optimizer
 from latent_search.acquisition import SpacedExpectedImprovement
 from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
 
@@ -204,3 +204,22 @@ def test_success_at_an_evaluated_corner_alone():
     proposal, _ = propose(model, failed)
 
     assert 0 <= proposal.item() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('feasible', [lambda u: np.linalg.norm(u - 0.6) < 0.126, lambda u: (u < 0.2236).all(),
+                                      lambda u: u[0] > 0.95], ids=['disc', 'corner', 'strip'])
+def test_a_search_learns_where_nearly_everything_fails(feasible):
+    """Required where 95% of the box fails: 40 successes in 120, median of ten seeds."""
+    successes = []
+    for seed in range(10):
+        optimizer = create_optimizer(None, [(0.0, 1.0)] * 2, seed)
+        for _ in range(120):
+            (number, t), = optimizer.ask()
+            if feasible(t[0]):
+                optimizer.tell(number, ((t - 0.4) ** 2).sum())
+            else:
+                optimizer.tell_failed(number)
+        successes.append(len(optimizer.X))
+
+    assert np.median(successes) >= 40

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from helpers import SQUARE, assert_same, numbers_of, quadratic, snapshot, told
+from scipy.spatial.distance import pdist
 
-from latent_search import create_grid, create_optimizer
+from latent_search import create_grid, create_optimizer, distinct_distance
 
 
 def test_known_results(tmp_path):
@@ -111,3 +112,35 @@ def test_the_articles_settings_know_neither_bound_nor_noise(settings):
 def test_a_lower_bound_is_for_exact_values():
     with pytest.raises(ValueError, match='lower_bound is for exact values.*Leave out one of'):
         create_optimizer(None, SQUARE, lower_bound=quadratic, noisy=True)
+
+
+def test_masked_values_are_refused_like_nan():
+    search = create_optimizer(None, SQUARE)
+    search.ask()
+
+    with pytest.raises(ValueError, match='must be one finite number'):
+        search.tell(1, np.ma.array([3.0], mask=[True]))
+    with pytest.raises(ValueError, match='must be finite numbers'):
+        search.add_known([[0, 1], [1, 1]], np.ma.array([[3.0], [4.0]], mask=[[False], [True]]))
+    with pytest.raises(ValueError, match='Points must be finite'):
+        search.add_known(np.ma.array([[0.0, 1.0]], mask=[[True, False]]), [[3]])
+    assert len(search.X) == 0
+
+
+def test_a_bound_that_changes_its_points_changes_no_search():
+    def careless(t):
+        t -= 1
+        return 0 * t[:, :1]
+
+    one, other = (told(12, lower_bound=bound) for bound in (careless, lambda t: 0 * t[:, :1]))
+
+    np.testing.assert_array_equal(one.X, other.X)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_converged_proposals_keep_their_distance_from_pending_ones(seed):
+    search = told(30, seed=seed)
+
+    proposed = np.vstack([t for _, t in search.ask(4)])
+
+    assert pdist(proposed / 8).min() >= distinct_distance * (1 - 1e-9)

@@ -5,6 +5,8 @@ import os
 import time
 
 import numpy as np
+from helpers import assert_same  # noqa: F401 (the tests of journals take both from here)
+from helpers import snapshot as state  # noqa: F401
 
 from latent_search import Event, create_optimizer
 from latent_search.gpyopt_engine import import_gpyopt
@@ -46,16 +48,6 @@ def steps(search, num=EXPERIMENTS):
         else:
             return
         yield
-
-
-def state(search):
-    return (search.X, search.Y, search.failed, [(number, *t[0]) for number, t in search.pending],
-            search.suggest_next_locations())
-
-
-def assert_same(state, expected):
-    for array, other in zip(state, expected, strict=True):
-        np.testing.assert_array_equal(array, other)
 
 
 def rows(path):
