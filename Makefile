@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 .PHONY: run test test-all test-backends lab train bench notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
-	$(BIN)/python notebooks/run.py $(NOTEBOOK)
+	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
 
 test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
 	$(BIN)/ruff check .
@@ -28,7 +28,9 @@ test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs w
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
-	$(BIN)/jupyter lab $(NOTEBOOK)
+	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
+	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
+	$(BIN)/jupyter lab $(NOTEBOOK) $(JUPYTER_FLAGS)
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
@@ -44,6 +46,7 @@ $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	@touch $@
 
 notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
+	rm -rf build/journals
 	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
 	$(BIN)/python benchmarks/tables.py
 

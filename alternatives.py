@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from latent_search.interrupts import interruptible
 from latent_search.points import check_integer, check_points
 from mnist_vae.backend import keras, layers, ops, set_random_seed, value_and_gradient
 from mnist_vae.data import check_images, check_labels, check_target, num_labels, one_hot
@@ -185,7 +186,8 @@ def train_latent_constraints(vae, data, *, epochs=10, batch_size=500, seed=0, mo
                              for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
     critics = [model.get_layer(name) for name in ('realism_critic', 'attribute_critic')]
     history = [{'seconds': 0.0} for _ in range(epochs)]
-    with tqdm(total=3 * epochs, desc='latent-constraints', unit='epoch', file=sys.stdout) as bar:
+    with interruptible(lambda: 'Training of the latent constraints is not kept. The same call starts it again.'), \
+            tqdm(total=3 * epochs, desc='latent-constraints', unit='epoch', file=sys.stdout) as bar:
         for (name, stage, loss), train_set, test_set in zip(_stages(model, move_weight), train_sets, test_sets,
                                                             strict=True):
             for critic in critics:
@@ -360,7 +362,8 @@ def run_methods(methods, num_runs):
     """
     check_integer('num_runs', num_runs, at_least=1)
     runs = {name: [] for name in methods}
-    with tqdm(total=len(methods) * num_runs * num_labels, desc='methods', unit='digit', file=sys.stdout) as bar:
+    with interruptible(lambda: 'The images made so far are not kept. The same call starts again.'), \
+            tqdm(total=len(methods) * num_runs * num_labels, desc='methods', unit='digit', file=sys.stdout) as bar:
         for name, method in methods.items():
             for seed in range(num_runs):
                 runs[name].append([])

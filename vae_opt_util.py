@@ -19,7 +19,7 @@ import mnist_vae.figures
 import mnist_vae.pretrained
 from latent_search import top
 from latent_search.points import check_integer, check_points
-from mnist_vae.backend import keras, layers, native_precision, ops, set_random_seed, value_and_gradient
+from mnist_vae.backend import check_precision, keras, layers, native_precision, ops, set_random_seed, value_and_gradient
 from mnist_vae.data import check_images, check_labels, check_target, image_shape, num_labels, one_hot
 from mnist_vae.measures import encode, mean_pixel_distance, predict
 from mnist_vae.pretrained import check_model_name, models_dir
@@ -46,12 +46,12 @@ from mnist_vae.pretrained import load_manifest, versions
 __all__ = [
     # Of this file
     'Conv2DTranspose', 'FAST_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'assess_top',
-    'benchmark_results_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decode_classify',
-    'create_decoder', 'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_nll',
-    'create_nll_predict', 'create_nll_with_gradient', 'create_predictor', 'create_predictor_linear', 'create_sampler',
-    'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained', 'load_regret_curves', 'nll_all_targets',
-    'nll_of_probs', 'nll_prior', 'plot_architecture', 'predictor_weight', 'probability_floor', 'recipe_for',
-    'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
+    'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier',
+    'create_decode_classify', 'create_decoder', 'create_encoder', 'create_joint_model', 'create_judge', 'create_model',
+    'create_nll', 'create_nll_predict', 'create_nll_with_gradient', 'create_predictor', 'create_predictor_linear',
+    'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained', 'load_regret_curves',
+    'nll_all_targets', 'nll_of_probs', 'nll_prior', 'plot_architecture', 'predictor_weight', 'probability_floor',
+    'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer',
     'Recipe', 'assess_around', 'choose_per_label', 'create_grid', 'create_optimizer', 'distinct_distance', 'encode',
@@ -66,7 +66,8 @@ __all__ = [
 _root = Path(__file__).resolve().parent
 
 # In a clone, what is built lies beside the sources; elsewhere, in the working directory.
-checkpoints_dir = (_root if models_dir.parent == _root else Path()) / 'build' / 'checkpoints'
+build_dir = (_root if models_dir.parent == _root else Path()) / 'build'
+checkpoints_dir = build_dir / 'checkpoints'
 benchmark_results_dir = _root / 'benchmarks' / 'results'
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -378,8 +379,9 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
     predictor's loss if they have a predictor: cross-entropy for labels, mean squared error for values. Classifiers
     minimise cross-entropy.
 
-    With `checkpoint_dir`, weights and learning curve are written there after each epoch, and an interrupted training
-    goes on after its last finished epoch with the result of an uninterrupted one. A finished one is read back.
+    With `checkpoint_dir`, weights and learning curve are written after each epoch, and an interrupted training
+    continues after its last finished epoch with the result of an uninterrupted one. A finished one is read back.
+    Each training has a folder of its own there, whose name depends on all that its result depends on.
 
     With JAX as Keras's backend, call `keras.distribution.set_distribution(keras.distribution.DataParallel())` first to
     share each batch among all devices. Their number has to divide the size of every batch: the first, the last, which
@@ -391,7 +393,7 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
         latent_dim: dimensions of the latent space, see `create_model`.
         recipe: a `Recipe`, such as `recipe_for` returns; without it that of `RECIPES`.
         seed: governs initial weights, order of images, sampler and dropout.
-        checkpoint_dir: folder of this training's checkpoint, created if it does not exist.
+        checkpoint_dir: folder of all checkpoints, created if it does not exist.
         precision: 'float32', 'mixed_bfloat16' or 'auto', which is what `native_precision` returns.
 
     Returns:
@@ -401,24 +403,21 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
         'accuracy' where labels are predicted.
 
     Raises:
-        ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged or was made with other
-            settings.
+        ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged.
         FloatingPointError: the loss is no longer finite; the checkpoint keeps the epochs before.
+        Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
-    if precision not in ('auto', 'float32', 'mixed_bfloat16'):
-        raise ValueError(f"precision must be 'auto', 'float32' or 'mixed_bfloat16', got {precision!r}.")
-    precision = native_precision() if precision == 'auto' else precision
+    precision = check_precision(precision)
     recipe = recipe_for(name) if recipe is None else check_recipe(recipe)
     model = create_model(name, latent_dim=latent_dim, seed=seed, precision=precision)
     train_set = _examples(model, data.x_train, data.y_train)
     test_set = _examples(model, data.x_test, data.y_test)
-    # A training may go on for more epochs than were planned at first.
-    settings = {'name': name, 'recipe': {key: value for key, value in recipe._asdict().items() if key != 'epochs'},
-                'data': data.name, 'images': len(train_set), 'seed': seed, 'precision': precision,
-                'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
+    settings = {'name': name, 'recipe': recipe._asdict(), 'data': data.name, 'images': len(train_set), 'seed': seed,
+                'precision': precision, 'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
     compile_model(model, recipe)  # Not before: to_json would include it.
     history = fit(model, recipe, train_set, test_set, loss_parts=_loss_parts, seed=seed,
-                  checkpoint=Checkpoint(checkpoint_dir, settings), name=f'{name}, {precision}')
+                  checkpoint=Checkpoint(checkpoint_dir and Path(checkpoint_dir) / data.name / name, settings),
+                  name=f'{name}, {precision}')
 
     trained = create_model(name, latent_dim=latent_dim, seed=seed)
     with averaged_weights(model):

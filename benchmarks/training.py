@@ -155,9 +155,8 @@ def trained(name, data, seed, precision, recipe):
     recorded = load_manifest()[name]
     if recipe == RECIPES[name] and (recorded['seed'], recorded['precision']) == (seed, precision):
         return recorded['test_metrics'], recorded['history']
-    folder = '-'.join(str(part) for part in (name, precision, *recipe, seed))
     model, history = train(name, data, seed=seed, precision=precision, recipe=recipe,
-                           checkpoint_dir=checkpoints_dir.parent / 'bench-training' / folder)
+                           checkpoint_dir=checkpoints_dir.parent / 'bench-training')
     measure = evaluate if name.startswith('vae') else evaluate_classifier
     return measure(model, data.x_test, data.y_test), history
 

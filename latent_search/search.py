@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, replay
+from latent_search.interrupts import interruptible
 from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, plain
 from latent_search.threads import blas_threads
 
@@ -277,11 +278,17 @@ class LatentOptimizer:
             ValueError: there is no objective, or it returned something other than one finite number. After this and
                 after any error that the objective raises itself, all earlier evaluations are in `X` and `Y`, and the
                 search can continue.
+            Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
         """
         max_iter = check_integer('max_iter', max_iter, at_least=0)
         missing = max(self.num_starting_points - len(self._experiments.X), 0)
         before = len(self._experiments.X)
-        self._run(lambda: len(self._experiments.X) - before, missing + max_iter)
+
+        def rest() -> str:
+            done = len(self._experiments.X)
+            return f'run_optimization({before + missing + max_iter - max(done, self.num_starting_points)})'
+
+        self._run(lambda: len(self._experiments.X) - before, missing + max_iter, rest)
 
     def run(self, num_experiments: int, failures: Exceptions = ()) -> None:
         """Evaluates the objective until `num_experiments` experiments have a result, those before included.
@@ -295,14 +302,21 @@ class LatentOptimizer:
                 others end the run.
 
         Raises:
-            ValueError: see `run_optimization`.
+            ValueError, Interrupted: see `run_optimization`.
         """
         num_experiments = check_integer('num_experiments', num_experiments, at_least=0)
-        self._run(lambda: len(self._experiments.X) + len(self._experiments.failed), num_experiments, failures)
+        self._run(lambda: len(self._experiments.X) + len(self._experiments.failed), num_experiments,
+                  lambda: f'run({num_experiments}, ...)' if failures else f'run({num_experiments})', failures)
 
-    def _run(self, num_done: Callable[[], int], total: int, failures: Exceptions = ()) -> None:
+    def _run(self, num_done: Callable[[], int], total: int, rest: Callable[[], str], failures: Exceptions = ()) -> None:
+        def what_is_kept() -> str:
+            journal = '' if self._journal is None else f' and in {self._journal.path}'
+            return (f'The {len(self._experiments.X)} evaluations of this search are kept in X and Y{journal}. '
+                    f'{rest()} continues it.')
+
         name = getattr(self.objective, '__name__', '')
-        with tqdm(total=total, initial=min(num_done(), total), desc=name if name.isidentifier() else 'search',
+        with interruptible(what_is_kept), \
+                tqdm(total=total, initial=min(num_done(), total), desc=name if name.isidentifier() else 'search',
                   unit='evaluation', file=sys.stdout) as bar:
             while num_done() < total:
                 self.step(failures)

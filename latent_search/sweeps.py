@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from tqdm import tqdm
 
 from latent_search.events import Event
+from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
 from latent_search.search import LatentOptimizer
 
@@ -39,6 +40,7 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
 
     Raises:
         ValueError: `max_iter` is not an integer of at least 0, or `targets` or `seeds` are not collections.
+        Interrupted: a KeyboardInterrupt that says what is kept.
     """
     from joblib import Parallel, delayed
 
@@ -50,8 +52,13 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
     keys = [(target, seed) for target in targets for seed in seeds]
     results = Parallel(n_jobs=n_jobs, return_as='generator')(
         delayed(_search)(optimizer_for, target, seed, max_iter) for target, seed in keys)
-    searches = {}
-    with tqdm(total=len(keys), desc='searches', unit='search', file=sys.stdout) as bar:
+    searches: dict[tuple[Hashable, int], LatentOptimizer] = {}
+
+    def what_is_kept() -> str:
+        return (f'{len(searches)} of {len(keys)} searches had finished. The same call continues searches that have a '
+                'journal, and starts the others again.')
+
+    with interruptible(what_is_kept), tqdm(total=len(keys), desc='searches', unit='search', file=sys.stdout) as bar:
         for (target, seed), (events, error) in zip(keys, results, strict=True):
             search = searches[target, seed] = optimizer_for(target, seed)
             search.restore(events[len(search.events):])

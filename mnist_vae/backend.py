@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+logger = logging.getLogger(__name__)
+
 # The program of the process that `quiet_start` puts between this process and stderr. It ends where its input ends.
 _FILTER = """
 import sys
@@ -75,7 +77,8 @@ with quiet_start():
 # Each of our models is compiled once or twice, for one batch size or any. TensorFlow counts them together and warns.
 logging.getLogger('tensorflow').addFilter(lambda record: 'triggered tf.function retracing' not in record.getMessage())
 
-__all__ = ['keras', 'layers', 'native_precision', 'ops', 'quiet_start', 'set_random_seed', 'value_and_gradient']
+__all__ = ['check_precision', 'keras', 'layers', 'native_precision', 'ops', 'quiet_start', 'set_random_seed',
+           'value_and_gradient']
 
 
 def set_random_seed(seed):
@@ -103,6 +106,24 @@ def native_precision():
     """
     native = {'tensorflow': _tensorflow_bfloat16, 'jax': _jax_bfloat16, 'torch': _torch_bfloat16}
     return 'mixed_bfloat16' if native[keras.backend.backend()]() else 'float32'
+
+
+def check_precision(precision):
+    """Returns the precision of a training: 'float32' or 'mixed_bfloat16', for 'auto' that of `native_precision`.
+
+    On a machine that does not compute natively in bfloat16, it warns of that precision: TensorFlow then adds up the
+    gradients of biases in bfloat16, as JAX does.
+
+    Raises:
+        ValueError: `precision` is none of the three.
+    """
+    if precision not in ('auto', 'float32', 'mixed_bfloat16'):
+        raise ValueError(f"precision must be 'auto', 'float32' or 'mixed_bfloat16', got {precision!r}.")
+    native = native_precision()
+    if precision == 'mixed_bfloat16' and native == 'float32':
+        logger.warning("This machine does not compute natively in bfloat16. Training is slower than in float32, and "
+                       "the gradients of biases lose most of their value. Use precision='auto'.")
+    return native if precision == 'auto' else precision
 
 
 def _cpu_bfloat16():

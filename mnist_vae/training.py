@@ -4,6 +4,7 @@ It uses Keras's `train_on_batch` rather than `fit`: the data pipelines that `fit
 training and one for test examples, can take 20 seconds to shut down, and an epoch takes 40.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
 from mnist_vae.backend import keras, set_random_seed
 from mnist_vae.pretrained import read_json, write_text
@@ -84,39 +86,31 @@ class Checkpoint:
     """The state of a training after its last finished epoch: weights with optimizer, settings and learning curve.
 
     Args:
-        folder: where it is written, created if it does not exist. If it is None, nothing is written.
-        settings: a dict that can be written as JSON. A training goes on only from a checkpoint with equal settings.
+        parent: the folder that holds the folders of all checkpoints, created if it does not exist. If it is None,
+            nothing is written.
+        settings: all that the result of the training depends on: a dict that can be written as JSON. Trainings with
+            different settings have different folders.
     """
 
-    def __init__(self, folder, settings):
-        self.folder = None if folder is None else Path(folder)
+    def __init__(self, parent, settings):
+        name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder = None if parent is None else Path(parent) / name
         self.settings = settings
 
-    def restore(self, model, epochs):
+    def restore(self, model):
         """Loads the newest weights into the compiled model.
-
-        Args:
-            model: the model.
-            epochs: how many the training is to have at the end.
 
         Returns:
             The learning curve of the finished epochs, a list of dicts.
 
         Raises:
-            ValueError: the checkpoint is damaged, was made with other settings, or has more than `epochs` epochs.
+            ValueError: the checkpoint is damaged.
         """
         if self.folder is None or not (self.folder / 'history.json').exists():
             return []
         state = read_json(self.folder / 'history.json', 'Delete its folder to train anew.')
-        if state['settings'] != self.settings:
-            differing = [key for key in self.settings if state['settings'].get(key) != self.settings[key]]
-            raise ValueError(f'The checkpoint in {self.folder} was made with other settings ({", ".join(differing)}). '
-                             'Give this training a checkpoint_dir of its own, or delete that folder.')
         # The learning curve is written before the weights, so a crash between the two leaves it one epoch longer.
         finished = max((int(path.name[6:9]) for path in self.folder.glob('epoch-???.weights.h5')), default=0)
-        if finished > epochs:
-            raise ValueError(f'The checkpoint in {self.folder} has {finished} epochs, more than the {epochs} asked '
-                             'for. Give this training a checkpoint_dir of its own, or delete that folder.')
         if finished:
             model.optimizer.build(model.trainable_variables)
             try:
@@ -164,17 +158,27 @@ def fit(model, recipe, train_set, test_set, *, loss_parts=dict, seed=0, checkpoi
         and with the prefix 'val_' for test examples.
 
     Raises:
-        ValueError: a number of the recipe is not as it should be, or the checkpoint cannot be used.
+        ValueError: a number of the recipe is not as it should be, or the checkpoint is damaged.
         FloatingPointError: the loss is no longer finite. The checkpoint keeps the epochs before.
+        Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
     recipe = check_recipe(recipe)
     checkpoint = checkpoint or Checkpoint(None, {})
-    history = checkpoint.restore(model, recipe.epochs)
+    history = checkpoint.restore(model)
     if history:
         logger.info('%s: epochs 1 to %d of %d read back from %s', name, len(history), recipe.epochs, checkpoint.folder)
     steps = -(-len(train_set) // recipe.batch_size)
-    with tqdm(total=recipe.epochs * steps, initial=len(history) * steps, desc=name, unit='step', file=sys.stdout,
-              mininterval=1.0) as bar:
+
+    def what_is_kept():
+        if checkpoint.folder is None:
+            kept = 'Nothing of it is kept, as it has no checkpoint folder. Running it again starts it again.'
+        else:
+            kept = (f'Finished epochs are kept in {checkpoint.folder}. Running it again continues with epoch '
+                    f'{len(history) + 1}.')
+        return f'Training of {name} stopped in epoch {len(history) + 1} of {recipe.epochs}. {kept}'
+
+    with interruptible(what_is_kept), tqdm(total=recipe.epochs * steps, initial=len(history) * steps, desc=name,
+                                           unit='step', file=sys.stdout, mininterval=1.0) as bar:
         for epoch in range(len(history), recipe.epochs):
             reseed(model, seed, epoch)
             order = np.random.default_rng((seed, epoch)).permutation(len(train_set))

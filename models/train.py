@@ -38,7 +38,7 @@ def main():
         else:
             batch_size = RECIPES[name].batch_size
             model, history = train(name, data, seed=arguments.seed, precision='float32',
-                                   checkpoint_dir=checkpoints_dir / data.name / name)
+                                   checkpoint_dir=checkpoints_dir)
             measure = evaluate if name.startswith('vae') else evaluate_classifier
             metrics = measure(model, data.x_test, data.y_test)
         metrics = {key: round(value, 4) for key, value in metrics.items()}

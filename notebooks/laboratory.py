@@ -5,12 +5,13 @@ finished, it adds a line to a file of results. Results come late, out of order a
 fail. An experiment decodes the point to an image and classifies it; its value is the article's objective for one
 target, in nats.
 
-`python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped. When it is started again, it continues with
-the experiments that have no result.
+`python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped, or until the process that started it ends.
+When it is started again, it continues with the experiments that have no result.
 """
 
 import argparse
 import csv
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -59,8 +60,8 @@ def main():
     if not arguments.results.exists():
         arguments.results.write_text('number,value,failure\n')
     started = {int(row['number']) for row in rows(arguments.results)}
-    running = []
-    while True:
+    running, parent = [], os.getppid()
+    while os.getppid() == parent:
         for row in rows(arguments.journal):
             number = int(row['number'])
             if row['status'] == 'proposed' and number not in started and len(running) < arguments.benches:

@@ -8,17 +8,21 @@ those in docs/. A code cell names its figure in its metadata: `"figure": "ten-be
 
 import argparse
 import ast
+import asyncio
 import base64
 import copy
 import os
 import re
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 from latex2mathml.converter import convert
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 build_dir = Path(__file__).resolve().parent.parent / 'build'
@@ -29,24 +33,37 @@ def override_parameters(notebook, overrides):
     """Inserts a cell that assigns `overrides` (a dict of values) after the notebook's cell tagged `parameters`.
 
     Raises:
-        ValueError: not exactly one cell has that tag, or it does not assign a name that is to be overridden.
+        ValueError: not exactly one cell has that tag, it does not assign a name that is to be overridden, or it assigns
+            a number or True or False to it and the new value is a text.
     """
     tagged = [index for index, cell in enumerate(notebook.cells) if 'parameters' in cell.metadata.get('tags', [])]
     if len(tagged) != 1:
         raise ValueError(f'The notebook must have one cell tagged `parameters`, it has {len(tagged)}.')
-    assigned = {target.id for statement in ast.parse(notebook.cells[tagged[0]].source).body
-                if isinstance(statement, ast.Assign) for target in statement.targets}
-    unknown = sorted(set(overrides) - assigned)
+    assigned = {statement.targets[0].id: ast.literal_eval(statement.value)
+                for statement in ast.parse(notebook.cells[tagged[0]].source).body}
+    unknown = sorted(set(overrides) - set(assigned))
     if unknown:
         raise ValueError(f'The cell tagged `parameters` does not assign {", ".join(unknown)}. It assigns '
                          f'{", ".join(sorted(assigned))}.')
+    for name, value in overrides.items():
+        if isinstance(value, str) and isinstance(assigned[name], (bool, int, float)):
+            raise ValueError(f'{name} must be a value such as {assigned[name]!r}, got {value!r}.')
     if overrides:
         source = '\n'.join(f'{name} = {value!r}' for name, value in overrides.items())
         notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(source))
 
 
 class _TerminalClient(NotebookClient):
-    """Executes a notebook and repeats what its cells print on the terminal, under the heading they stand below."""
+    """Executes a notebook and repeats what its cells print on the terminal, under the heading they stand below.
+
+    Ctrl-C interrupts the cell that runs, as the Stop button of JupyterLab does, and a second one ends the kernel.
+    """
+
+    def interrupt_kernel_on_ctrl_c(self, **_):
+        signals = iter((self.km.interrupt_kernel, lambda: self.km.shutdown_kernel(now=True)))
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):  # Not on Windows.
+            loop.add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(next(signals)()))
 
     def output(self, outs, msg, display_id, cell_index):
         if msg['msg_type'] == 'stream':
@@ -72,9 +89,11 @@ def execute(notebook, folder):
             print(f'\r[{cell_index + 1}/{len(notebook.cells)}] {headings[cell_index]}', flush=True)
 
     # The kernel warns at each start that others on this machine might listen to it.
-    _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True, on_cell_start=announce,
-                    extra_arguments=['--IPKernelApp.log_level=ERROR'],
-                    resources={'metadata': {'path': str(folder)}}).execute()
+    client = _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True,
+                             on_cell_start=announce, extra_arguments=['--IPKernelApp.log_level=ERROR'],
+                             resources={'metadata': {'path': str(folder)}})
+    client.on_notebook_start = client.interrupt_kernel_on_ctrl_c
+    client.execute()
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.
     notebook.metadata.kernelspec = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
@@ -158,6 +177,21 @@ def _formulas_as_mathml(markdown):
     return re.sub(r'\$([^$\n]+)\$', lambda found: convert(found[1]), markdown)
 
 
+def as_parameter(item):
+    """Splits `name=value` into name and value: a Python literal, or else the text itself.
+
+    Raises:
+        ValueError: there is no `=`.
+    """
+    name, equals, value = item.partition('=')
+    if not equals:
+        raise ValueError(f'--set takes NAME=VALUE, such as --set seed=1, got {item!r}.')
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('notebook', type=Path)
@@ -170,9 +204,13 @@ def main():
         os.environ['MNIST_NPZ'] = str(Path(os.environ['MNIST_NPZ']).expanduser().resolve())
     started = time.perf_counter()
     notebook = nbformat.read(arguments.notebook, as_version=4)
-    override_parameters(notebook, {name: ast.literal_eval(value) for name, value in
-                                   (item.split('=', 1) for item in arguments.set)})
-    execute(notebook, arguments.notebook.resolve().parent)
+    override_parameters(notebook, dict(map(as_parameter, arguments.set)))
+    try:
+        execute(notebook, arguments.notebook.resolve().parent)
+    except CellExecutionError as error:
+        if error.ename in ('KeyboardInterrupt', 'Interrupted'):
+            sys.exit(f'\nInterrupted, and no page was written. {error.evalue}')
+        raise
     page, figures = export(notebook, build_dir / arguments.notebook.stem, arguments.notebook.stem)
     if arguments.in_place:
         replace(notebook, arguments.notebook)

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 
+from latent_search import Interrupted
 from mnist_vae.backend import keras, layers
 from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
 
@@ -39,6 +40,12 @@ def without_time(epoch):
 
 def same(first, second):
     return all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
+
+
+def folder_in(parent):
+    """The folder of the only checkpoint."""
+    folder, = parent.iterdir()
+    return folder
 
 
 @pytest.mark.backends
@@ -89,20 +96,31 @@ def test_several_inputs_and_outputs(rng):
 @pytest.mark.backends
 @pytest.mark.parametrize('interrupted_after', [1, 2])
 def test_interrupted_training_goes_on_as_the_uninterrupted_one(interrupted_after, examples, tmp_path):
-    class Interrupted(Checkpoint):
+    class Stopped(Checkpoint):
         def write(self, model, history):
             super().write(model, history)
             if len(history) == interrupted_after:
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        trained(examples, 3, Interrupted(tmp_path, SETTINGS))
+    with pytest.raises(Interrupted) as interrupted:
+        trained(examples, 3, Stopped(tmp_path, SETTINGS), name='small')
+    assert str(interrupted.value) == (
+        f'Training of small stopped in epoch {interrupted_after + 1} of 3. Finished epochs are kept in '
+        f'{folder_in(tmp_path)}. Running it again continues with epoch {interrupted_after + 1}.')
     resumed, history = trained(examples, 3, Checkpoint(tmp_path, SETTINGS))
 
     weights, expected = trained(examples, 3)
     assert same(resumed, weights)
     for epoch, as_expected in zip(history, expected, strict=True):
         assert epoch == pytest.approx(as_expected, rel=1e-4)
+
+
+def test_interrupted_training_without_a_checkpoint_says_that_nothing_is_kept(examples):
+    def interrupt(logs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match='stopped in epoch 1 of 2. Nothing of it is kept'):
+        fit(small_model(), Recipe(2), *examples, loss_parts=interrupt)
 
 
 def test_seed_governs_order_and_random_layers(examples):
@@ -119,40 +137,41 @@ def test_finished_training_is_read_back(examples, tmp_path, caplog, capfd):
     again, read_back = trained(examples, 2, Checkpoint(tmp_path, SETTINGS), name='small')
 
     assert same(again, weights) and read_back == history
-    assert caplog.messages == [f'small: epochs 1 to 2 of 2 read back from {tmp_path}']
+    assert caplog.messages == [f'small: epochs 1 to 2 of 2 read back from {folder_in(tmp_path)}']
     assert 'small: 100%' in capfd.readouterr().out
 
 
 def test_crash_between_learning_curve_and_weights(examples, tmp_path):
     _, history = trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
-    state = json.loads((tmp_path / 'history.json').read_text())
+    written = folder_in(tmp_path) / 'history.json'
+    state = json.loads(written.read_text())
     state['history'].append({'loss': -1.0})
-    (tmp_path / 'history.json').write_text(json.dumps(state))
+    written.write_text(json.dumps(state))
 
     _, resumed = trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
 
     assert resumed[0] == history[0] and resumed[1]['loss'] > 0
 
 
-def test_checkpoint_with_other_settings_or_more_epochs_is_refused(examples, tmp_path):
+def test_checkpoints_of_other_settings_are_left_alone(examples, tmp_path):
     trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
-    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    files = {path: path.read_bytes() for path in folder_in(tmp_path).iterdir()}
 
-    with pytest.raises(ValueError, match=r'other settings \(recipe\).*checkpoint_dir of its own'):
-        trained(examples, 2, Checkpoint(tmp_path, SETTINGS | {'recipe': {'batch_size': 4}}))
-    with pytest.raises(ValueError, match='has 2 epochs, more than the 1 asked for'):
-        trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    _, history = trained(examples, 1, Checkpoint(tmp_path, SETTINGS | {'recipe': {'batch_size': 4}}))
+
+    assert len(history) == 1 and len(list(tmp_path.iterdir())) == 2
+    assert {path: path.read_bytes() for path in files} == files
 
 
 def test_damaged_checkpoint(examples, tmp_path):
     trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
-    weights = tmp_path / 'epoch-001.weights.h5'
+    folder = folder_in(tmp_path)
+    weights = folder / 'epoch-001.weights.h5'
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r'epoch-001\.weights\.h5 cannot be read'):
         trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
 
-    (tmp_path / 'history.json').write_text('{')
+    (folder / 'history.json').write_text('{')
     with pytest.raises(ValueError, match=r'history\.json is damaged.*Delete its folder'):
         trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
 
@@ -165,7 +184,7 @@ def test_diverged_training_keeps_earlier_epochs(part, examples, tmp_path):
 
     with pytest.raises(FloatingPointError, match="'small' diverged in epoch 2.*nan"):
         trained(diverging, 2, Checkpoint(tmp_path, SETTINGS), name='small')
-    assert (tmp_path / 'epoch-001.weights.h5').exists() and not (tmp_path / 'epoch-002.weights.h5').exists()
+    assert [path.name for path in folder_in(tmp_path).glob('*.h5')] == ['epoch-001.weights.h5']
 
 
 def test_learning_rate_of_a_recipe():

@@ -1,6 +1,8 @@
 """The other notebooks with small budgets, on small digits, and the laboratory that one of them starts."""
 
 import csv
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +26,8 @@ def test_none_is_missing():
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_runs(name, tmp_path):
     notebook = read(MAIN.with_stem(name))
-    notebook_runner.override_parameters(notebook, {**PARAMETERS[name], 'dataset': 'digits'})
+    folder = {'folder': str(tmp_path / 'journals')} if name == 'external_results' else {}
+    notebook_runner.override_parameters(notebook, {**PARAMETERS[name], **folder, 'dataset': 'digits'})
 
     notebook_runner.execute(notebook, MAIN.parent)
     page, pngs = notebook_runner.export(notebook, tmp_path, name)
@@ -32,6 +35,25 @@ def test_runs(name, tmp_path):
     assert len(figures(notebook)) == len(pngs) == NUM_FIGURES[name] and page.exists()
     assert printed(notebook, 'stderr') == ''
     assert ('only a part of it was written' in printed(notebook, 'stdout')) == (name == 'external_results')
+
+
+@pytest.mark.slow
+def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
+    """The cells up to the interruption, in three kernels: the second continues, the third starts anew."""
+    def run(**parameters):
+        notebook = read(MAIN.with_stem('external_results'))
+        end, = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith('## Stopped and resumed'))
+        del notebook.cells[end:]
+        notebook_runner.override_parameters(notebook, {'folder': str(tmp_path / 'journals'), **parameters})
+        notebook_runner.execute(notebook, MAIN.parent)
+        assert printed(notebook, 'stderr') == ''
+        with open(tmp_path / 'journals' / 'journal.csv', newline='') as file:
+            return [row for row in csv.DictReader(file) if row['status'] == 'done']
+
+    first, second, third = run(num_results=8), run(num_results=16), run(num_results=4, start_anew=True)
+
+    assert [len(results) for results in (first, second, third)] == [4, 8, 2]
+    assert second[:4] == first
 
 
 @pytest.mark.slow
@@ -72,3 +94,35 @@ def test_laboratory_skips_experiments_that_have_a_result(tmp_path):
     nll = create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'), 4)
     for row in rows[1:]:
         np.testing.assert_allclose(float(row['value']), nll(search.pending[int(row['number']) - 1].t)[0, 0], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_laboratory_ends_with_the_process_that_started_it(tmp_path):
+    code = ('import subprocess, sys, time\n'
+            'print(subprocess.Popen([sys.executable, *sys.argv[1:]]).pid, flush=True)\ntime.sleep(600)\n')
+    parent = subprocess.Popen(
+        [sys.executable, '-c', code, ROOT / 'notebooks' / 'laboratory.py', tmp_path / 'journal.csv',
+         tmp_path / 'results.csv', '--target', '4'], stdout=subprocess.PIPE, text=True)
+    laboratory = int(parent.stdout.readline())
+    while not (tmp_path / 'results.csv').exists():
+        time.sleep(0.1)
+
+    parent.kill()
+    parent.wait()
+
+    for _ in range(100):
+        if not runs(laboratory):
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(laboratory, signal.SIGKILL)
+        pytest.fail('the laboratory goes on')
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = f'/proc/{pid}/stat'  # A process that has ended and that nobody has asked for is a zombie.
+    return not os.path.exists(status) or open(status).read().rpartition(')')[2].split()[0] != 'Z'

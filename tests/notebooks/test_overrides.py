@@ -1,25 +1,71 @@
 """Overrides of parameters: training, and errors. Figures and their names: see tests/project."""
 
+import os
+import signal
 import subprocess
 import sys
 
 import nbformat
 import pytest
-from notebook_helpers import MAIN, ROOT, notebook_runner, read, run_main_notebook
+from nbclient.exceptions import CellExecutionError
+from notebook_helpers import MAIN, ROOT, code_cells, figures, notebook_runner, read, run_main_notebook, tables
 
 MODELS = {'vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear', 'classifier', 'judge'}
 
 
+def check_checkpoints(tmp_path):
+    trained, = (tmp_path / 'checkpoints').iterdir()
+    assert {folder.name for folder in trained.iterdir()} == MODELS
+
+
+def test_training_without_pretrained_models(tmp_path):
+    """The first two questions, which are those about the models."""
+    notebook = run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path,
+                                 until='## Optimization objectives')
+
+    check_checkpoints(tmp_path)
+    assert len(figures(notebook)) == 4 and len(tables(notebook)) == 3
+
+
+@pytest.mark.slow
 def test_training_in_its_own_folder(tmp_path):
     run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path)
 
-    trained, = (tmp_path / 'checkpoints').iterdir()
-    assert {folder.name for folder in trained.iterdir()} == MODELS
+    check_checkpoints(tmp_path)
 
 
 @pytest.mark.slow
 def test_training_in_the_root(tmp_path):
     run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT, tmp_path)
+
+
+@pytest.mark.slow
+def test_latent_spaces_that_cannot_be_drawn_are_refused_before_any_training(tmp_path):
+    notebook = read(MAIN)
+    notebook_runner.override_parameters(notebook, {'latent_dim': 3, 'use_pretrained': False})
+
+    with pytest.raises(CellExecutionError, match='latent space of two dimensions, got latent_dim = 3. Set it to 2'):
+        notebook_runner.execute(notebook, MAIN.parent)
+    assert sum(cell.execution_count is not None for cell in code_cells(notebook)) == 3
+
+
+@pytest.mark.parametrize('item, expected', [
+    ('seed=1', ('seed', 1)), ('dataset=digits', ('dataset', 'digits')), ("dataset='digits'", ('dataset', 'digits')),
+    ('folder=/a=b', ('folder', '/a=b')), ('use_pretrained=False', ('use_pretrained', False)),
+    ('epochs=None', ('epochs', None))])
+def test_parameter_on_the_command_line(item, expected):
+    assert notebook_runner.as_parameter(item) == expected
+
+
+def test_parameter_without_a_value():
+    with pytest.raises(ValueError, match="--set takes NAME=VALUE, such as --set seed=1, got 'seed'"):
+        notebook_runner.as_parameter('seed')
+
+
+@pytest.mark.parametrize('name, value', [('use_pretrained', 'false'), ('seed', 'one'), ('max_iter', '4 6')])
+def test_override_by_a_text_in_place_of_a_number(name, value):
+    with pytest.raises(ValueError, match=f'{name} must be a value such as .*, got {value!r}'):
+        notebook_runner.override_parameters(read(MAIN), {name: value})
 
 
 def test_override_of_an_unknown_parameter():
@@ -54,3 +100,23 @@ def test_failing_notebook_fails_the_command(tmp_path):
                           capture_output=True, text=True)
 
     assert done.returncode != 0 and 'ZeroDivisionError' in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_in_one_line(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_code_cell('x = 1', metadata={'tags': ['parameters']}),
+        nbformat.v4.new_code_cell("import time\nfrom latent_search import interruptible\n"
+                                  "with interruptible(lambda: 'All is kept.'):\n"
+                                  "    print('begun', flush=True)\n    time.sleep(60)")])
+    nbformat.write(notebook, tmp_path / 'long.ipynb')
+    command = subprocess.Popen([sys.executable, '-u', ROOT / 'notebooks' / 'run.py', tmp_path / 'long.ipynb'],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while 'begun' not in command.stdout.readline():
+        assert command.poll() is None
+
+    os.killpg(command.pid, signal.SIGINT)
+    _, errors = command.communicate(timeout=30)
+
+    assert command.returncode == 1
+    assert errors.strip() == 'Interrupted, and no page was written. All is kept.'

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +30,13 @@ def literal(node):
 @pytest.fixture(scope='module')
 def messages():
     """All strings of the code, one a line."""
-    sources = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('mnist_vae/*.py'), ROOT / 'vae_opt_util.py',
-               ROOT / 'alternatives.py']
-    assert len(sources) >= 10
-    texts = [text for path in sources for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
-             if (text := literal(node))]
+    files = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('mnist_vae/*.py'), ROOT / 'vae_opt_util.py',
+             ROOT / 'alternatives.py', ROOT / 'notebooks' / 'run.py']
+    assert len(files) >= 10
+    sources = [path.read_text(encoding='utf-8') for path in files]
+    sources += [cell.source for path in ROOT.glob('notebooks/*.ipynb')
+                for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code']
+    texts = [text for source in sources for node in ast.walk(ast.parse(source)) if (text := literal(node))]
     return '\n'.join(' '.join(text.split()) for text in texts) + '\n' + (ROOT / 'Makefile').read_text(encoding='utf-8')
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_vae.backend import keras, native_precision
-from mnist_vae.training import Recipe
+from latent_search import Interrupted
+from mnist_vae.backend import check_precision, keras, native_precision
+from mnist_vae.training import Checkpoint, Recipe
 from vae_opt_util import RECIPES, compile_model, create_model, evaluate, evaluate_classifier, recipe_for, train
 
 
@@ -17,6 +18,14 @@ def same_weights(a, b):
 def without_times(history):
     return [{key: pytest.approx(value, rel=1e-4) for key, value in epoch.items() if key != 'seconds'}
             for epoch in history]
+
+
+write = Checkpoint.write
+
+
+def write_and_interrupt(checkpoint, model, history):
+    write(checkpoint, model, history)
+    raise KeyboardInterrupt
 
 
 PARTS = {'vae-predictor-off': {'reconstruction', 'kl'},
@@ -120,11 +129,13 @@ def test_moving_averages_of_weights_are_measured_and_returned(few_digits, monkey
 
 @pytest.mark.backends
 @pytest.mark.slow
-def test_moving_averages_are_in_the_checkpoint(few_digits, tmp_path):
+def test_moving_averages_are_in_the_checkpoint(few_digits, tmp_path, monkeypatch):
     recipe = Recipe(2, batch_size=64, ema_momentum=0.75)
     model, _ = train('classifier', few_digits, recipe=recipe)
 
-    train('classifier', few_digits, recipe=recipe._replace(epochs=1), checkpoint_dir=tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Checkpoint, 'write', write_and_interrupt)
+        train('classifier', few_digits, recipe=recipe, checkpoint_dir=tmp_path)
     resumed, read_back = (train('classifier', few_digits, recipe=recipe, checkpoint_dir=tmp_path)[0] for _ in range(2))
     assert same_weights(resumed, model) and same_weights(read_back, model)
 
@@ -143,47 +154,52 @@ def test_mixed_precision_trains_nearly_the_same(few_digits):
 
 
 @pytest.mark.parametrize('name, precision', [
-    ('classifier', 'mixed_bfloat16'),
+    ('classifier', 'float32'),
     pytest.param('vae-predictor-softmax', 'float32', marks=[pytest.mark.backends, pytest.mark.slow]),
     pytest.param('vae-predictor-softmax', 'mixed_bfloat16', marks=pytest.mark.slow),
     pytest.param('vae-conditional', 'float32', marks=pytest.mark.slow),
     pytest.param('judge', 'mixed_bfloat16', marks=pytest.mark.slow)])
-def test_training_continued_for_more_epochs_is_the_longer_one(name, precision, few_digits, tmp_path):
-    options = {'seed': 5, 'precision': precision}
-    at_once, history = train(name, few_digits, recipe=recipe_for(name, epochs=2), **options)
+def test_training_that_was_interrupted_is_the_uninterrupted_one(name, precision, few_digits, tmp_path, monkeypatch):
+    options = {'recipe': recipe_for(name, epochs=2), 'seed': 5, 'precision': precision}
+    at_once, history = train(name, few_digits, **options)
 
-    train(name, few_digits, recipe=recipe_for(name, epochs=1), checkpoint_dir=tmp_path, **options)
-    continued, continued_history = train(name, few_digits, recipe=recipe_for(name, epochs=2), checkpoint_dir=tmp_path,
-                                         **options)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match='in epoch 2 of 2.*continues with epoch 2'):
+        patch.setattr(Checkpoint, 'write', write_and_interrupt)
+        train(name, few_digits, **options, checkpoint_dir=tmp_path)
+    continued, continued_history = train(name, few_digits, **options, checkpoint_dir=tmp_path)
 
-    assert without_times(history) == [{key: epoch[key] for key in epoch if key != 'seconds'}
-                                      for epoch in continued_history]
+    assert without_times(history) == without_times(continued_history)
     assert same_weights(continued, at_once)
 
 
-def test_checkpoint_of_another_training_is_refused(few_digits, tmp_path):
-    two = recipe_for('classifier', epochs=2)
-    train('classifier', few_digits, recipe=two, checkpoint_dir=tmp_path)
+def test_each_training_has_a_checkpoint_of_its_own(few_digits, tmp_path):
+    one, two = recipe_for('classifier', epochs=1), recipe_for('classifier', epochs=2)
+    trainings = [{}, {'seed': 1}, {'recipe': one._replace(batch_size=32)}, {'recipe': two}]
+    histories = [train('classifier', few_digits, **{'recipe': one, 'checkpoint_dir': tmp_path} | options)[1]
+                 for options in trainings]
 
-    for name, options, differing in (
-            ('classifier', {'seed': 1}, 'seed'), ('classifier', {'recipe': two._replace(batch_size=32)}, 'recipe'),
-            ('judge', {'recipe': recipe_for('judge', epochs=2)}, 'name, recipe, architecture')):
-        with pytest.raises(ValueError, match=rf'other settings \({differing}\)'):
-            train(name, few_digits, **{'recipe': two, 'checkpoint_dir': tmp_path} | options)
-    with pytest.raises(ValueError, match='has 2 epochs, more than the 1 asked for'):
-        train('classifier', few_digits, recipe=recipe_for('classifier', epochs=1), checkpoint_dir=tmp_path)
+    checkpoints = list((tmp_path / few_digits.name / 'classifier').iterdir())
+    assert len(checkpoints) == len(trainings)
+    for options, history in zip(trainings, histories, strict=True):  # Seconds too: they are read back.
+        assert train('classifier', few_digits, **{'recipe': one, 'checkpoint_dir': tmp_path} | options)[1] == history
 
 
-def test_automatic_precision_is_the_native_one(few_digits, tmp_path, capsys):
+def test_automatic_precision_is_the_native_one(few_digits, tmp_path, capsys, caplog):
     native = native_precision()
 
     train('classifier', few_digits, recipe=Recipe(1), checkpoint_dir=tmp_path)
 
     assert f'classifier, {native}: 100%' in capsys.readouterr().out
-    assert json.loads((tmp_path / 'history.json').read_text())['settings']['precision'] == native
-    other = 'float32' if native == 'mixed_bfloat16' else 'mixed_bfloat16'
-    with pytest.raises(ValueError, match=r'other settings \(precision'):
-        train('classifier', few_digits, recipe=Recipe(2), checkpoint_dir=tmp_path, precision=other)
+    written, = tmp_path.rglob('history.json')
+    assert json.loads(written.read_text())['settings']['precision'] == native
+    assert caplog.messages == []
+
+
+def test_bfloat16_where_it_is_not_native_is_warned_of(caplog):
+    assert [check_precision(precision) for precision in ('float32', 'mixed_bfloat16')] == ['float32', 'mixed_bfloat16']
+
+    assert ['does not compute natively in bfloat16' in message for message in caplog.messages] == [True] * (
+        native_precision() == 'float32')
 
 
 def test_native_precision():
