@@ -50,8 +50,8 @@ __all__ = [
     'create_decode_classify', 'create_decoder', 'create_encoder', 'create_joint_model', 'create_judge', 'create_model',
     'create_nll', 'create_nll_predict', 'create_nll_with_gradient', 'create_predictor', 'create_predictor_linear',
     'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained', 'load_regret_curves',
-    'nll_all_targets', 'nll_of_probs', 'nll_prior', 'plot_architecture', 'predictor_weight', 'probability_floor',
-    'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
+    'nll_all_targets', 'nll_minima', 'nll_of_probs', 'nll_prior', 'plot_architecture', 'predictor_weight',
+    'probability_floor', 'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer',
     'Recipe', 'assess_around', 'choose_per_label', 'create_grid', 'create_optimizer', 'distinct_distance', 'encode',
@@ -597,6 +597,16 @@ def nll_of_probs(probs, t):
         raise ValueError(f'probs must be probabilities with shape ({len(t)}, 10), a row for each point, got shape '
                          f'{probs.shape} with values from {probs.min(initial=1):.3g} to {probs.max(initial=0):.3g}.')
     return nll_prior(t) - np.log(probs + probability_floor)
+
+
+def nll_minima(label_probs, t):
+    """The lowest values of the objective among points (n, latent_dim), for all ten targets: float64 (10,), nats.
+
+    It leaves out the points at which the prior's term alone is above the minima of a few points, for a fifth of the
+    time. Arguments and errors are those of `nll_all_targets`.
+    """
+    minima = nll_all_targets(label_probs, t[::max(len(t) // 1000, 1)]).min(axis=0)
+    return np.minimum(minima, nll_all_targets(label_probs, t[nll_prior(t)[:, 0] <= minima.max()]).min(axis=0))
 
 
 @lru_cache(maxsize=4)

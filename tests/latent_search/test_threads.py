@@ -91,7 +91,7 @@ def experiments(search, num=30):
     return points_of(proposed)
 
 
-@pytest.mark.parametrize('rounds', [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('rounds', [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_looking_in_other_threads_changes_nothing(rounds):
     undisturbed = experiments(create_optimizer(None, SQUARE))
     before = process_state()

@@ -1,6 +1,5 @@
 """The main notebook: with pretrained models on small digits, and what its cells say."""
 
-import pytest
 from notebook_helpers import MAIN, ROOT, check_page, code_cells, parameters, printed, read, run_main_notebook
 
 
@@ -16,11 +15,6 @@ def test_with_pretrained_models_without_mnist(tmp_path, monkeypatch, capfd):
     check_page(notebook, tmp_path / 'page')
     assert 'NOT MNIST. MNIST is not available' in printed(notebook, 'stdout')
     assert 'Bayesian optimization' in capfd.readouterr().out
-
-
-@pytest.mark.slow
-def test_with_pretrained_models_in_its_own_folder(tmp_path):
-    run_main_notebook({'use_pretrained': True, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path)
 
 
 def test_parameters_of_the_main_notebook():

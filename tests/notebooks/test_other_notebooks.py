@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from notebook_helpers import MAIN, NUM_FIGURES, ROOT, figures, notebook_runner, printed, read
+from notebook_helpers import MAIN, NUM_FIGURES, ROOT, begin, figures, notebook_runner, printed, read
 
 from latent_search import create_optimizer
 
@@ -41,9 +41,7 @@ def test_runs(name, tmp_path):
 def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
     """The cells up to the interruption, in three kernels: the second continues, the third starts anew."""
     def run(**parameters):
-        notebook = read(MAIN.with_stem('external_results'))
-        end, = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith('## Stopped and resumed'))
-        del notebook.cells[end:]
+        notebook = begin('external_results', '## Stopped and resumed')
         notebook_runner.override_parameters(notebook, {'folder': str(tmp_path / 'journals'), **parameters})
         notebook_runner.execute(notebook, MAIN.parent)
         assert printed(notebook, 'stderr') == ''
@@ -57,16 +55,18 @@ def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['alternatives', 'higher_dimensions'])
-def test_trains(name, tmp_path):
-    notebook = read(MAIN.with_stem(name))
+@pytest.mark.parametrize('name, until, num_figures', [('alternatives', '## Images', 1),
+                                                      ('higher_dimensions', '## Where to search', 1)])
+def test_trains(name, until, num_figures, tmp_path):
+    """The cells that train, and those that use the models first."""
+    notebook = begin(name, until)
     notebook_runner.override_parameters(notebook, {
         **PARAMETERS[name], 'dataset': 'digits', 'use_pretrained': False, 'epochs': 1,
         'checkpoint_dir': str(tmp_path / 'checkpoints')})
 
     notebook_runner.execute(notebook, ROOT / 'notebooks')
 
-    assert len(figures(notebook)) == NUM_FIGURES[name] and printed(notebook, 'stderr') == ''
+    assert len(figures(notebook)) == num_figures and printed(notebook, 'stderr') == ''
     assert (tmp_path / 'checkpoints').exists()
 
 

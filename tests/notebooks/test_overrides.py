@@ -13,25 +13,14 @@ from notebook_helpers import MAIN, ROOT, code_cells, figures, notebook_runner, r
 MODELS = {'vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear', 'classifier', 'judge'}
 
 
-def check_checkpoints(tmp_path):
-    trained, = (tmp_path / 'checkpoints').iterdir()
-    assert {folder.name for folder in trained.iterdir()} == MODELS
-
-
 def test_training_without_pretrained_models(tmp_path):
     """The first two questions, which are those about the models."""
     notebook = run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path,
                                  until='## Optimization objectives')
 
-    check_checkpoints(tmp_path)
+    trained, = (tmp_path / 'checkpoints').iterdir()
+    assert {folder.name for folder in trained.iterdir()} == MODELS
     assert len(figures(notebook)) == 4 and len(tables(notebook)) == 3
-
-
-@pytest.mark.slow
-def test_training_in_its_own_folder(tmp_path):
-    run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path)
-
-    check_checkpoints(tmp_path)
 
 
 @pytest.mark.slow

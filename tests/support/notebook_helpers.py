@@ -23,6 +23,14 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
+def begin(name, until):
+    """A notebook up to the cell that starts with the heading `until`."""
+    notebook = read(MAIN.with_stem(name))
+    end, = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith(until))
+    del notebook.cells[end:]
+    return notebook
+
+
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == 'code']
 
@@ -70,10 +78,7 @@ def run_main_notebook(parameters, folder, tmp_path, until=None):
 
     With `until`, it ends before the cell that begins with that heading.
     """
-    notebook = read(MAIN)
-    if until is not None:
-        end, = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith(until))
-        del notebook.cells[end:]
+    notebook = read(MAIN) if until is None else begin(MAIN.stem, until)
     notebook_runner.override_parameters(notebook, {
         'epochs': 1, 'batch_size': 256, 'max_iter': 3, 'checkpoint_dir': str(tmp_path / 'checkpoints'), **parameters})
     notebook_runner.execute(notebook, folder)

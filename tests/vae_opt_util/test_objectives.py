@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from latent_search import create_grid
 from mnist_vae.backend import keras, layers
 from vae_opt_util import (
     create_classifier,
@@ -11,6 +12,7 @@ from vae_opt_util import (
     create_nll_predict,
     create_predictor,
     nll_all_targets,
+    nll_minima,
     nll_of_probs,
     nll_prior,
     probability_floor,
@@ -166,3 +168,16 @@ def test_nll_of_the_probabilities_that_a_model_gives(pretrained, rng):
     nll = nll_of_probs(predictor.predict_on_batch(t.astype('float32')), t)
 
     np.testing.assert_allclose(nll, nll_all_targets(predictor, t), rtol=1e-5, atol=1e-6)
+
+
+def test_minima_are_those_of_all_points_with_a_part_of_the_evaluations(pretrained, monkeypatch):
+    predictor = pretrained['vae-predictor-softmax'].get_layer('predictor')
+    t = create_grid([(-4.0, 4.0)] * 2, 101)[2]
+    expected = nll_all_targets(predictor, t).min(axis=0)
+    rows = []
+    predict_on_batch = keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, 'predict_on_batch',
+                        lambda model, x: rows.append(len(x)) or predict_on_batch(model, x))
+
+    np.testing.assert_allclose(nll_minima(predictor, t), expected, rtol=1e-6)
+    assert 1000 < sum(rows) < len(t) / 2
