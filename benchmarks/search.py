@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from latent_search import create_grid, create_optimizer, distinct_distance, top
 from latent_search.gpyopt_engine import import_gpyopt, propose_as_published
-from latent_search.threads import blas_threads
+from latent_search.threads import limit_threads
 from mnist_vae.data import choose_per_label, load_data
 from mnist_vae.measures import encode, latent_bounds, mean_pixel_distance, predict
 from vae_opt_util import benchmark_results_dir as results_dir
@@ -113,7 +113,7 @@ def local_penalization(objective, domain, seed, budget, q=4):
     y = np.array([objective(row[np.newaxis])[0] for row in x])
     while len(x) < budget:
         state = np.random.SeedSequence((seed, len(x))).generate_state(4)
-        with blas_threads(1):
+        with limit_threads(1):
             new = propose_as_published(domain, x, y, state, evaluator_type='local_penalization', batch_size=q)
         x, y = np.vstack((x, new)), np.vstack((y, [objective(row[np.newaxis])[0] for row in new]))
     return x, y[:, 0]

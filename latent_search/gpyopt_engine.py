@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from latent_search.acquisition import Acquisition
 from latent_search.gaussian_process import GaussianProcess
 from latent_search.points import Array
+from latent_search.threads import find_libraries_again
 
 # NumPy's global random state belongs to the whole process, and so do the warning filters during the import.
 _process_lock = threading.RLock()
@@ -43,6 +44,7 @@ def import_gpyopt() -> ModuleType:
             import GPyOpt.methods
         warnings.formatwarning = formatwarning
         sys.modules['GPy.core.gp'].print = lambda *_: None  # type: ignore[attr-defined]
+        find_libraries_again()  # GPy computes kernels in OpenMP's threads.
     return GPyOpt
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from latent_search.events import Event, Experiment, Experiments, replay
 from latent_search.interrupts import interruptible
 from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, plain
-from latent_search.threads import blas_threads
+from latent_search.threads import limit_threads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ class LatentOptimizer:
     Attributes:
         objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).
         num_starting_points: how many evaluations it takes before a model is fitted.
-        num_threads: of BLAS, while a proposal is computed. One is fastest for matrices this small.
+        num_threads: of BLAS and OpenMP, while a proposal is computed. One is fastest for matrices this small.
         error: the text of the exception that ended this search in `run_searches`; None if nothing did.
     """
 
@@ -363,7 +363,7 @@ class LatentOptimizer:
 
         unit = self._unit(experiments)
         try:
-            with blas_threads(self.num_threads):
+            with limit_threads(self.num_threads):
                 if self.published:
                     return gpyopt_engine.propose_as_published(self.domain, experiments.X, experiments.Y / unit, state)
                 model, acquisition = self._model_and_acquisition(experiments, unit)
@@ -388,7 +388,7 @@ class LatentOptimizer:
             raise ValueError(f'There are {len(experiments.X)} evaluations, and a posterior needs '
                              f'{self.num_starting_points}. Call run_optimization first.')
         points, unit = check_points(t, len(self.domain)), self._unit(experiments)
-        with blas_threads(self.num_threads):
+        with limit_threads(self.num_threads):
             if self.published:
                 from latent_search import gpyopt_engine
 

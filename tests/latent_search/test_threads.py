@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from helpers import SQUARE, assert_same, points_of, quadratic, run, snapshot, told
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from latent_search import create_grid, create_optimizer
 from latent_search.gpyopt_engine import import_gpyopt
-from latent_search.threads import blas_threads
+from latent_search.threads import limit_threads
 
 
 def num_blas_threads():
@@ -221,13 +221,13 @@ def test_the_number_of_threads_is_that_of_the_search(num):
 
 
 def test_nested_blocks_restore_the_number_of_threads():
-    with blas_threads(1):
+    with limit_threads(1):
         assert num_blas_threads() == {1}
-        with blas_threads(1):
+        with limit_threads(1):
             assert num_blas_threads() == {1}
         assert num_blas_threads() == {1}
     assert num_blas_threads() == {2}
-    with pytest.raises(RuntimeError, match='the oven is out'), blas_threads(1):
+    with pytest.raises(RuntimeError, match='the oven is out'), limit_threads(1):
         raise RuntimeError('the oven is out')
     assert num_blas_threads() == {2}
 
@@ -236,7 +236,7 @@ def test_blocks_of_two_threads_do_not_overlap():
     entered, leave, done = threading.Event(), threading.Event(), []
 
     def hold():
-        with blas_threads(1):
+        with limit_threads(1):
             entered.set()
             leave.wait(10)
             done.append('first')
@@ -245,7 +245,7 @@ def test_blocks_of_two_threads_do_not_overlap():
         threads.submit(hold)
         assert entered.wait(10)
         threading.Timer(0.2, leave.set).start()
-        with blas_threads(2):
+        with limit_threads(2):
             done.append('second')
             assert num_blas_threads() == {2}
 
@@ -255,10 +255,28 @@ def test_blocks_of_two_threads_do_not_overlap():
 def test_blocks_of_many_threads_restore_the_number_of_threads():
     def enter_and_leave(_):
         for _ in range(20):
-            with blas_threads(1):
+            with limit_threads(1):
                 assert num_blas_threads() == {1}
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(enter_and_leave, range(4)))
 
     assert num_blas_threads() == {2}
+
+
+def test_all_libraries_are_limited_and_restored():
+    import_gpyopt()  # With GPy, which computes kernels in OpenMP's threads.
+    before = {pool['filepath']: pool['num_threads'] for pool in threadpool_info()}
+    assert {pool['user_api'] for pool in threadpool_info()} >= {'blas', 'openmp'}
+
+    with limit_threads(1):
+        assert {pool['num_threads'] for pool in threadpool_info()} == {1}
+    assert {pool['filepath']: pool['num_threads'] for pool in threadpool_info()} == before
+
+
+def test_libraries_are_looked_for_once(monkeypatch):
+    search = told(6)
+    search.suggest_next_locations()
+    monkeypatch.setattr(ThreadpoolController, '__init__', lambda self: pytest.fail('looked for again'))
+
+    search.suggest_next_locations()
