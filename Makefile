@@ -24,8 +24,8 @@ test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
 	$(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backends
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backends
+	KERAS_BACKEND=jax $(PYTEST) -m backends
+	KERAS_BACKEND=torch $(PYTEST) -m backends
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
@@ -38,6 +38,7 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 
 bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
 	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/search.py
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/typical.py
 	$(BENCH_BIN)/python benchmarks/training.py
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt

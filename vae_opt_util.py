@@ -1,7 +1,7 @@
 """Conditional generation via Bayesian optimization in latent space.
 
 This is the helper of `notebooks/variational_autoencoder_opt.ipynb`, in the order of its story: networks, joint model,
-losses, recipes, training, pretrained models, objectives, assessment. Data, figures and searches come from the rooms
+losses, recipes, training, pretrained models, assessment. Data, objectives, figures and searches come from the rooms
 below, `mnist_vae` and `latent_search`; what the notebooks use of them can be imported from here too.
 
 Conventions: images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,); points `t` of
@@ -9,7 +9,6 @@ the latent space have shape (n, latent_dim); losses and objectives are in nats, 
 """
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ import latent_search.figures
 import mnist_vae.figures
 import mnist_vae.pretrained
 from latent_search import top
-from latent_search.points import check_integer, check_points
-from mnist_vae.backend import check_precision, keras, layers, native_precision, ops, set_random_seed, value_and_gradient
-from mnist_vae.data import check_images, check_labels, check_target, image_shape, num_labels, one_hot
+from latent_search.points import check_integer
+from mnist_vae.backend import check_precision, keras, layers, native_precision, ops, set_random_seed
+from mnist_vae.data import check_images, check_labels, image_shape, num_labels, one_hot
 from mnist_vae.measures import encode, mean_pixel_distance, predict
 from mnist_vae.pretrained import check_model_name, models_dir
 from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
@@ -40,27 +39,31 @@ from mnist_vae.figures import (
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
 )
+from mnist_vae.objectives import (
+    create_decode_classify, create_nll, create_nll_predict, create_nll_with_gradient, nll_all_targets, nll_minima,
+    nll_norm, nll_of_probs, nll_prior, probability_floor,
+)
 from mnist_vae.pretrained import load_manifest, versions
 # isort: on
 
 __all__ = [
     # Of this file
     'Conv2DTranspose', 'FAST_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'assess_top',
-    'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier',
-    'create_decode_classify', 'create_decoder', 'create_encoder', 'create_joint_model', 'create_judge', 'create_model',
-    'create_nll', 'create_nll_predict', 'create_nll_with_gradient', 'create_predictor', 'create_predictor_linear',
-    'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained', 'load_regret_curves',
-    'nll_all_targets', 'nll_minima', 'nll_of_probs', 'nll_prior', 'plot_architecture', 'predictor_weight',
-    'probability_floor', 'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
+    'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
+    'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
+    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained',
+    'load_regret_curves', 'plot_architecture', 'predictor_weight', 'recipe_for', 'reconstruct', 'reconstruction_loss',
+    'save_pretrained', 'train',
     # Of mnist_vae and latent_search
-    'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer',
-    'Recipe', 'assess_around', 'choose_per_label', 'create_grid', 'create_optimizer', 'distinct_distance', 'encode',
-    'image_shape', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds', 'linear_value_r2',
-    'load_data', 'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance', 'models_dir', 'native_precision',
-    'num_labels', 'one_hot', 'plot_images', 'plot_latent_spaces', 'plot_learning_curves', 'plot_nll',
-    'plot_principal_components', 'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_variations', 'predict',
-    'run_searches', 'sample_around', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions',
-    'widest_radius',
+    'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'assess_around',
+    'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',
+    'create_nll_with_gradient', 'create_optimizer', 'distinct_distance', 'encode', 'image_shape', 'keras',
+    'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds', 'linear_value_r2', 'load_data',
+    'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance', 'models_dir', 'native_precision',
+    'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images',
+    'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',
+    'plot_regret', 'plot_top', 'plot_variations', 'predict', 'probability_floor', 'run_searches', 'sample_around',
+    'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
 ]
 
 _root = Path(__file__).resolve().parent
@@ -540,137 +543,6 @@ def load_pretrained(name, folder=models_dir):
         FileNotFoundError: the model's file or the manifest does not exist.
     """
     return mnist_vae.pretrained.load_pretrained(name, names=PRETRAINED, folder=folder)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Objectives
-# ---------------------------------------------------------------------------------------------------------------------
-
-# The article's floor under a probability. It caps the label's term at −log 1e-8 = 18.4 nats.
-probability_floor = 1e-8
-
-
-def nll_prior(t):
-    """−log N(t | 0, I) of points (n, latent_dim): float64 (n, 1), nats."""
-    t = np.asarray(t, dtype='float64')
-    return 0.5 * (np.square(t).sum(axis=1, keepdims=True) + t.shape[1] * np.log(2 * np.pi))
-
-
-def nll_all_targets(label_probs, t):
-    """The objective of equation (1) for all ten targets at once, in one batched call.
-
-    f(t, target) = −log(p(y = target | t) + 1e-8) − log N(t | 0, I).
-
-    Args:
-        label_probs: a Keras model from points to label probabilities (n, 10): a predictor, or what
-            `create_decode_classify` returns.
-        t: points, (n, latent_dim).
-
-    Returns:
-        float64 (n, 10), nats.
-
-    Raises:
-        ValueError: `t` has another shape, or numbers that are not finite.
-    """
-    t = check_points(t, label_probs.input.shape[1])
-    return nll_of_probs(predict(label_probs, t.astype('float32'), label_probs.name), t)
-
-
-def nll_of_probs(probs, t):
-    """The objective of equation (1) where the probabilities of the labels are known already.
-
-    A classifier's probabilities for training images are an example: a search can start from them, see
-    `LatentOptimizer.add_known`.
-
-    Args:
-        probs: probabilities of the labels, (n, 10).
-        t: points, (n, latent_dim).
-
-    Returns:
-        float64 (n, 10), nats.
-
-    Raises:
-        ValueError: the probabilities are not numbers in [0, 1] with that shape, or points are not finite.
-    """
-    t, probs = check_points(t), np.asarray(probs, dtype='float64')
-    if probs.shape != (len(t), num_labels) or not ((probs >= 0) & (probs <= 1 + 1e-6)).all():
-        raise ValueError(f'probs must be probabilities with shape ({len(t)}, 10), a row for each point, got shape '
-                         f'{probs.shape} with values from {probs.min(initial=1):.3g} to {probs.max(initial=0):.3g}.')
-    return nll_prior(t) - np.log(probs + probability_floor)
-
-
-def nll_minima(label_probs, t):
-    """The lowest values of the objective among points (n, latent_dim), for all ten targets: float64 (10,), nats.
-
-    It leaves out the points at which the prior's term alone is above the minima of a few points, for a fifth of the
-    time. Arguments and errors are those of `nll_all_targets`.
-    """
-    minima = nll_all_targets(label_probs, t[::max(len(t) // 1000, 1)]).min(axis=0)
-    return np.minimum(minima, nll_all_targets(label_probs, t[nll_prior(t)[:, 0] <= minima.max()]).min(axis=0))
-
-
-@lru_cache(maxsize=4)
-def create_decode_classify(decoder, classifier):
-    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call.
-
-    The result is cached, so that the objectives of all targets share one compilation.
-    """
-    return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
-
-
-def create_nll_predict(predictor, target):
-    """Creates the article's first objective for `target`: prior and predictor.
-
-    Returns:
-        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats; see `nll_all_targets`.
-
-    Raises:
-        ValueError: `target` is not a label.
-    """
-    check_target(target)
-
-    def nll(t):
-        return nll_all_targets(predictor, t)[:, [target]]
-
-    nll.__name__ = f'nll_target_{target}'
-    return nll
-
-
-def create_nll(decoder, classifier, target):
-    """Creates the article's second objective for `target`: prior and classifier of the decoded image.
-
-    Decoding and classifying is one compiled call. Otherwise as `create_nll_predict`.
-    """
-    return create_nll_predict(create_decode_classify(decoder, classifier), target)
-
-
-def create_nll_with_gradient(label_probs, target):
-    """Creates the objective for `target` together with its exact gradient, through the model on Keras's backend.
-
-    Args:
-        label_probs: a Keras model from points to label probabilities (n, 10), as for `nll_all_targets`.
-        target: the wanted label.
-
-    Returns:
-        A function of one point, float64 (latent_dim,), that returns the value, a float in nats, and the gradient,
-        float64 (latent_dim,): what `scipy.optimize.minimize` takes with `jac=True`.
-
-    Raises:
-        ValueError: `target` is not a label.
-    """
-    check_target(target)
-
-    def of_label(t):
-        return -ops.log(label_probs(t, training=False)[:, target] + probability_floor)
-
-    with_gradient = value_and_gradient(of_label)
-
-    def nll_with_gradient(t):
-        t = check_points(np.asarray(t)[np.newaxis], label_probs.input.shape[1])
-        (value,), (gradient,) = with_gradient(t.astype('float32'))
-        return float(value) + nll_prior(t)[0, 0], gradient.astype('float64') + t[0]
-
-    return nll_with_gradient
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -278,6 +278,8 @@ def box(space):
 class Evaluations:
     """What `top` needs to know of a search."""
 
+    spacing = distinct_distance
+
     def __init__(self, points, values, space):
         self.domain, self.X, self.Y = box(space), points, values[:, np.newaxis]
 

@@ -38,9 +38,9 @@ class SpacedExpectedImprovement:
     Args:
         model: is fitted before `propose` is called.
         failed: points of experiments that failed, (k, d).
+        spacing: the distance, in units of the box's sides.
     """
 
-    spacing = distinct_distance
     # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
     threshold_above_incumbent = 0.03
     convergence_tolerance = 0.002
@@ -52,8 +52,8 @@ class SpacedExpectedImprovement:
     num_around_best = 200
     num_starts = 2
 
-    def __init__(self, model: GaussianProcess, failed: ArrayLike = ()) -> None:
-        self.model = model
+    def __init__(self, model: GaussianProcess, failed: ArrayLike = (), spacing: float = distinct_distance) -> None:
+        self.model, self.spacing = model, spacing
         self.failed = np.reshape(failed, (-1, len(model.low)))
 
     def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)

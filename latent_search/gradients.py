@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from latent_search.points import Array, check_domain, check_integer
+from latent_search.points import Array, check_domain, check_integer, distinct_distance
 
 
 class GradientSearch(NamedTuple):
@@ -23,6 +23,11 @@ class GradientSearch(NamedTuple):
     Y: Array
     evaluations: int
     domain: Array
+
+    @property
+    def spacing(self) -> float:
+        """How far points have to be apart to be distinct, for `top`."""
+        return distinct_distance
 
 
 def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], domain: ArrayLike, seed: int = 0,

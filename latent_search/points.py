@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-# How far points of a search have to be apart to be distinct, in units of the box's sides: 0.1 in the article's box.
+# How far points of a search have to be apart to be distinct, unless it is told otherwise, in units of the box's sides:
+# 0.1 in the article's box.
 distinct_distance = 0.0125
 
 
@@ -19,7 +20,11 @@ class Evaluated(Protocol):
         domain: the bounds of the box, (d, 2).
         X: the points, (n, d).
         Y: their values, (n, 1).
+        spacing: how far points have to be apart to be distinct, in units of the box's sides.
     """
+
+    @property
+    def spacing(self) -> float: ...
 
     @property
     def domain(self) -> Array: ...
@@ -138,14 +143,14 @@ def spaced_best(points: Array, values: Array, num: int, spacing: float) -> NDArr
     return np.array(chosen)
 
 
-def top(search: Evaluated, num: int = 10, distance: float = distinct_distance) -> tuple[Array, Array]:
+def top(search: Evaluated, num: int = 10, distance: float | None = None) -> tuple[Array, Array]:
     """The best evaluations of a search that are also distinct, best first.
 
     Args:
         search: the search.
         num: how many at most.
-        distance: how far they are from each other at least, in units of the box's sides. The default is the spacing of
-            a search's proposals. 0 gives the best, distinct or not.
+        distance: how far they are from each other at least, in units of the box's sides; without it the spacing of the
+            search. 0 gives the best, distinct or not.
 
     Returns:
         Points (num, d) and values (num, 1), fewer if there are fewer.
@@ -158,7 +163,7 @@ def top(search: Evaluated, num: int = 10, distance: float = distinct_distance) -
     if len(Y) == 0:
         raise ValueError('The search has no evaluations. Call run_optimization first.')
     low, high = search.domain.T
-    best = spaced_best((X - low) / (high - low), Y[:, 0], num, distance)
+    best = spaced_best((X - low) / (high - low), Y[:, 0], num, search.spacing if distance is None else distance)
     return X[best], Y[best]
 
 

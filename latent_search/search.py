@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, replay
 from latent_search.interrupts import interruptible
-from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, plain
+from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, distinct_distance, plain
 from latent_search.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class _History(NamedTuple):
 
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                      lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
+                     spacing: float = distinct_distance,
                      journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
@@ -61,6 +62,9 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
             of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
             starting points.
         noisy: whether repeating an experiment gives another value. The size of the noise is learned.
+        spacing: how far apart results are to be, in units of the box's sides: the search evaluates points at this
+            distance, beside those with which it refines the best. More spacing gives more different results, at the
+            cost of their values.
         journal: path of a CSV file in which each proposal and each result is written at once, made where there is
             none. If the file exists, the search continues from it; see `journal`. If the file records other settings,
             a warning names both.
@@ -70,13 +74,14 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
 
     Raises:
         ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, options
-            exclude each other (a lower bound needs exact values; the article's settings know neither bound nor noise),
-            the lower bound does not return such values, or the journal is damaged or has values below the bound.
+            exclude each other (a lower bound needs exact values; the article's settings know no bound, noise or
+            spacing), the spacing is not a number between 0 and 1, the lower bound does not return such values, or the
+            journal is damaged or has values below the bound.
         JournalInUseError: another process writes to the journal.
         OSError: the journal cannot be read or written.
     """
     return LatentOptimizer(objective, domain, seed, lower_bound=lower_bound, published=published, noisy=noisy,
-                           journal=journal)
+                           spacing=spacing, journal=journal)
 
 
 class LatentOptimizer:
@@ -88,7 +93,7 @@ class LatentOptimizer:
     been interrupted. Several threads may use one search.
 
     Attributes:
-        objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).
+        objective, domain, seed, lower_bound, published, noisy, spacing: as given, the domain as float64 (d, 2).
         num_starting_points: how many evaluations it takes before a model is fitted.
         num_threads: of BLAS and OpenMP, while a proposal is computed. One is fastest for matrices this small.
         error: the text of the exception that ended this search in `run_searches`; None if nothing did.
@@ -99,19 +104,23 @@ class LatentOptimizer:
 
     def __init__(self, objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                  lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
-                 journal: os.PathLike[str] | str | None = None) -> None:
+                 spacing: float = distinct_distance, journal: os.PathLike[str] | str | None = None) -> None:
         if noisy and lower_bound is not None:
             raise ValueError('lower_bound is for exact values: noisy ones may be below any bound. Leave out one of '
                              'lower_bound and noisy.')
-        if published and (noisy or lower_bound is not None):
+        if not (isinstance(spacing, (int, float)) and 0 < spacing < 1):
+            raise ValueError(f"spacing must be a number between 0 and 1, a share of the box's sides, got {spacing!r}.")
+        if published and (noisy or lower_bound is not None or spacing != distinct_distance):
             raise ValueError("published=True searches with the article's settings, which know neither a lower bound "
-                             'nor exact values. Leave out lower_bound and noisy, or leave out published.')
+                             'nor exact values nor a spacing. Leave out lower_bound, noisy and spacing, or leave out '
+                             'published.')
         self.objective = objective
         self.domain = check_domain(domain)
         self.seed = check_integer('seed', seed, at_least=0)
         self.lower_bound = lower_bound
         self.published = published
         self.noisy = noisy
+        self.spacing = float(spacing)
         self.num_starting_points = 2 if published else 6
         self._history = _History((), replay((), len(self.domain)))
         # An event that is being written to the journal.
@@ -535,7 +544,8 @@ class LatentOptimizer:
     def _open_journal(self, path: os.PathLike[str] | str) -> None:
         from latent_search.journal import Journal
 
-        settings = f'seed={self.seed} noisy={self.noisy} published={self.published} lower_bound='
+        spacing = '' if self.spacing == distinct_distance else f'spacing={self.spacing:.9g} '
+        settings = f'seed={self.seed} noisy={self.noisy} published={self.published} {spacing}lower_bound='
         if self.lower_bound is None:
             settings += 'None'
         else:  # A function has no name that could be relied on.
@@ -615,7 +625,7 @@ class LatentOptimizer:
         pending = [t[0] for t in experiments.pending.values()]
         model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
                  else SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending))
-        return model, SpacedExpectedImprovement(model, experiments.failed)
+        return model, SpacedExpectedImprovement(model, experiments.failed, self.spacing)
 
 
 def _read_only(t: Array) -> Array:

@@ -7,12 +7,12 @@ import pytest
 from helpers import BOX, SETTINGS, ZERO_BOUND, bound, from_unit_box, points_of, sample, search_with, to_unit_box, wavy
 from scipy.spatial.distance import cdist, pdist
 
-from latent_search import create_grid, create_optimizer
+from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
 from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-SPACING = SpacedExpectedImprovement.spacing
+SPACING = distinct_distance
 
 
 def searched(domain, max_iter, minimum=0.4, **settings):

@@ -6,12 +6,12 @@ from helpers import BOX, SETTINGS, ZERO_BOUND, bound, from_unit_box, sample, sea
 from scipy.spatial.distance import cdist
 from sklearn.gaussian_process.kernels import Matern
 
-from latent_search import create_grid, create_optimizer
+from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
 from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-SPACING = SpacedExpectedImprovement.spacing
+SPACING = distinct_distance
 
 
 def feasibility(model, failed, t):

@@ -31,6 +31,8 @@ def test_training_in_the_root(tmp_path):
 @pytest.mark.slow
 def test_latent_spaces_that_cannot_be_drawn_are_refused_before_any_training(tmp_path):
     notebook = read(MAIN)
+    for cell in code_cells(notebook):
+        cell.execution_count = None
     notebook_runner.override_parameters(notebook, {'latent_dim': 3, 'use_pretrained': False})
 
     with pytest.raises(CellExecutionError, match='latent space of two dimensions, got latent_dim = 3. Set it to 2'):

@@ -24,9 +24,10 @@ def read(path):
 
 
 def begin(name, until):
-    """A notebook up to the cell that starts with the heading `until`."""
+    """A notebook up to the heading `until`."""
     notebook = read(MAIN.with_stem(name))
-    end, = (i for i, cell in enumerate(notebook.cells) if cell.source.startswith(until))
+    end, = (i for i, cell in enumerate(notebook.cells)
+            if cell.cell_type == 'markdown' and until in cell.source.splitlines())
     del notebook.cells[end:]
     return notebook
 

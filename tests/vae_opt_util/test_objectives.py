@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import chi, multivariate_normal
 
 from latent_search import create_grid
 from mnist_vae.backend import keras, layers
@@ -13,6 +13,7 @@ from vae_opt_util import (
     create_predictor,
     nll_all_targets,
     nll_minima,
+    nll_norm,
     nll_of_probs,
     nll_prior,
     probability_floor,
@@ -181,3 +182,27 @@ def test_minima_are_those_of_all_points_with_a_part_of_the_evaluations(pretraine
 
     np.testing.assert_allclose(nll_minima(predictor, t), expected, rtol=1e-6)
     assert 1000 < sum(rows) < len(t) / 2
+
+
+@pytest.mark.parametrize('d', [1, 2, 10, 196])
+def test_density_of_the_norm(d, rng):
+    t = rng.normal(size=(50, d))
+
+    nll = nll_norm(t)
+
+    assert nll.shape == (50, 1) and nll.dtype == np.float64
+    np.testing.assert_allclose(nll[:, 0], -chi(d).logpdf(np.linalg.norm(t, axis=1)), rtol=1e-9)
+    radii = np.linspace(0, 3 * np.sqrt(d), 3001)
+    lowest = radii[nll_norm(radii[:, np.newaxis] * np.eye(d)[0]).argmin()]
+    assert lowest == pytest.approx(np.sqrt(d - 1), abs=radii[1])
+
+
+def test_objective_with_the_density_of_the_norm(stub, rng):
+    """Infinite at the origin, where it is capped: a search needs finite values."""
+    t = np.vstack((np.zeros((1, 2)), rng.normal(size=(20, 2))))
+    nll = create_nll_predict(stub, 3, nll_norm)(t)
+
+    np.testing.assert_allclose(nll, create_nll_predict(stub, 3)(t) - nll_prior(t) + nll_norm(t), rtol=1e-6)
+    assert (nll >= nll_norm(t) - 1e-7).all() and np.isfinite(nll).all()
+    np.testing.assert_allclose(nll_all_targets(stub, t, nll_norm)[:, [3]], nll)
+    np.testing.assert_allclose(create_nll(create_decoder(2), create_classifier(), 3, nll_norm)(t).shape, (21, 1))

@@ -1,0 +1,158 @@
+"""Objectives: functions of points of latent space that are low where an image with a wanted label is decoded.
+
+Points `t` have shape (n, latent_dim); objectives are in nats and are minimised.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import gammaln
+
+from latent_search.points import check_points
+from mnist_vae.backend import keras, ops, value_and_gradient
+from mnist_vae.data import check_target, num_labels
+from mnist_vae.measures import predict
+
+# The article's floor under a probability. It caps the label's term at −log 1e-8 = 18.4 nats.
+probability_floor = 1e-8
+
+
+def nll_prior(t):
+    """−log N(t | 0, I) of points (n, latent_dim): float64 (n, 1), nats."""
+    t = np.asarray(t, dtype='float64')
+    return 0.5 * (np.square(t).sum(axis=1, keepdims=True) + t.shape[1] * np.log(2 * np.pi))
+
+
+def nll_norm(t):
+    """−log of the density of the norm |t| of a normally distributed point, t ~ N(0, I_d): float64 (n, 1), nats.
+
+    The norm r has the chi distribution with d degrees of freedom: the density of N(0, I_d) at a distance r from the
+    origin times the area of the sphere of that radius, so
+
+        −log p(r) = r² / 2 − (d − 1) log r + (d / 2 − 1) log 2 + log Γ(d / 2).
+
+    `nll_prior` is lowest at the origin, and in many dimensions hardly any encoded image is there. This is lowest at
+    r = √(d − 1), where most of the mass lies. At the origin, where it is infinite if d > 1, r counts as 1e-8.
+    """
+    t = np.asarray(t, dtype='float64')
+    r, d = np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-8), t.shape[1]
+    return r ** 2 / 2 - (d - 1) * np.log(r) + (d / 2 - 1) * np.log(2) + gammaln(d / 2)
+
+
+def nll_all_targets(label_probs, t, prior=nll_prior):
+    """The objective of equation (1) for all ten targets at once, in one batched call.
+
+    f(t, target) = −log(p(y = target | t) + 1e-8) + prior(t), where the article's prior(t) is −log N(t | 0, I).
+
+    Args:
+        label_probs: a Keras model from points to label probabilities (n, 10): a predictor, or what
+            `create_decode_classify` returns.
+        t: points, (n, latent_dim).
+        prior: the term of the point alone, `nll_prior` or `nll_norm`. It is a lower bound of the objective.
+
+    Returns:
+        float64 (n, 10), nats.
+
+    Raises:
+        ValueError: `t` has another shape, or numbers that are not finite.
+    """
+    t = check_points(t, label_probs.input.shape[1])
+    return nll_of_probs(predict(label_probs, t.astype('float32'), label_probs.name), t, prior)
+
+
+def nll_of_probs(probs, t, prior=nll_prior):
+    """The objective of equation (1) where the probabilities of the labels are known already.
+
+    A classifier's probabilities for training images are an example: a search can start from them, see
+    `LatentOptimizer.add_known`.
+
+    Args:
+        probs: probabilities of the labels, (n, 10).
+        t: points, (n, latent_dim).
+        prior: as for `nll_all_targets`.
+
+    Returns:
+        float64 (n, 10), nats.
+
+    Raises:
+        ValueError: the probabilities are not numbers in [0, 1] with that shape, or points are not finite.
+    """
+    t, probs = check_points(t), np.asarray(probs, dtype='float64')
+    if probs.shape != (len(t), num_labels) or not ((probs >= 0) & (probs <= 1 + 1e-6)).all():
+        raise ValueError(f'probs must be probabilities with shape ({len(t)}, 10), a row for each point, got shape '
+                         f'{probs.shape} with values from {probs.min(initial=1):.3g} to {probs.max(initial=0):.3g}.')
+    return prior(t) - np.log(probs + probability_floor)
+
+
+def nll_minima(label_probs, t):
+    """The lowest values of the objective among points (n, latent_dim), for all ten targets: float64 (10,), nats.
+
+    It leaves out the points at which the prior's term alone is above the minima of a few points, for a fifth of the
+    time. Arguments and errors are those of `nll_all_targets`.
+    """
+    minima = nll_all_targets(label_probs, t[::max(len(t) // 1000, 1)]).min(axis=0)
+    return np.minimum(minima, nll_all_targets(label_probs, t[nll_prior(t)[:, 0] <= minima.max()]).min(axis=0))
+
+
+@lru_cache(maxsize=4)
+def create_decode_classify(decoder, classifier):
+    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call.
+
+    The result is cached, so that the objectives of all targets share one compilation.
+    """
+    return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
+
+
+def create_nll_predict(predictor, target, prior=nll_prior):
+    """Creates the article's first objective for `target`: prior and predictor. For `prior` see `nll_all_targets`.
+
+    Returns:
+        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats; see `nll_all_targets`.
+
+    Raises:
+        ValueError: `target` is not a label.
+    """
+    check_target(target)
+
+    def nll(t):
+        return nll_all_targets(predictor, t, prior)[:, [target]]
+
+    nll.__name__ = f'nll_target_{target}'
+    return nll
+
+
+def create_nll(decoder, classifier, target, prior=nll_prior):
+    """Creates the article's second objective for `target`: prior and classifier of the decoded image.
+
+    Decoding and classifying is one compiled call. Otherwise as `create_nll_predict`.
+    """
+    return create_nll_predict(create_decode_classify(decoder, classifier), target, prior)
+
+
+def create_nll_with_gradient(label_probs, target):
+    """Creates the objective for `target` together with its exact gradient, through the model on Keras's backend.
+
+    Args:
+        label_probs: a Keras model from points to label probabilities (n, 10), as for `nll_all_targets`.
+        target: the wanted label.
+
+    Returns:
+        A function of one point, float64 (latent_dim,), that returns the value, a float in nats, and the gradient,
+        float64 (latent_dim,): what `scipy.optimize.minimize` takes with `jac=True`.
+
+    Raises:
+        ValueError: `target` is not a label.
+    """
+    check_target(target)
+
+    def of_label(t):
+        return -ops.log(label_probs(t, training=False)[:, target] + probability_floor)
+
+    with_gradient = value_and_gradient(of_label)
+
+    def nll_with_gradient(t):
+        t = check_points(np.asarray(t)[np.newaxis], label_probs.input.shape[1])
+        (value,), (gradient,) = with_gradient(t.astype('float32'))
+        return float(value) + nll_prior(t)[0, 0], gradient.astype('float64') + t[0]
+
+    return nll_with_gradient
