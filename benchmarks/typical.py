@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 from search import box, budget, in_ten, in_two, models, write
 from tables import update_pages
 
-from latent_search import create_optimizer, distinct_distance, top
+from latent_search import create_optimizer, top
 from mnist_vae.data import load_data
 from mnist_vae.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread, predict
 from vae_opt_util import create_nll, nll_norm, nll_prior
@@ -25,12 +25,12 @@ class Way(NamedTuple):
 
     space: str
     prior: object
-    spacing: float
+    spacing: float | None
 
 
-ways = {"two dimensions, the article's objective": Way(in_two, nll_prior, distinct_distance),
-        "ten dimensions, the article's objective": Way(in_ten, nll_prior, distinct_distance),
-        'ten dimensions, density of the norm': Way(in_ten, nll_norm, distinct_distance),
+ways = {"two dimensions, the article's objective": Way(in_two, nll_prior, None),
+        "ten dimensions, the article's objective": Way(in_ten, nll_prior, None),
+        'ten dimensions, density of the norm': Way(in_ten, nll_norm, None),
         'ten dimensions, density of the norm, spacing 0.15': Way(in_ten, nll_norm, 0.15)}
 
 

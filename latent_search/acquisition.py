@@ -29,6 +29,8 @@ class SpacedExpectedImprovement:
       little above the incumbent. These find the minimum, and then points around it that are nearly as good.
     - *refined*: with the highest expected improvement on the incumbent, anywhere. Once the search has converged, that
       is, once no spaced point promises an improvement that matters, only one proposal in `spaced_every` is spaced.
+      Where different results are worth more than the last digits of the best, `refinement_tolerance` ends that: once
+      no point anywhere promises more, all proposals are spaced.
 
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
@@ -39,6 +41,8 @@ class SpacedExpectedImprovement:
         model: is fitted before `propose` is called.
         failed: points of experiments that failed, (k, d).
         spacing: the distance, in units of the box's sides.
+        refinement_tolerance: the expected improvement that is not worth a refined proposal, in standard deviations of
+            the values so far.
     """
 
     # In standard deviations of the values so far; about 0.2 and 0.01 nats in the article's searches.
@@ -52,8 +56,9 @@ class SpacedExpectedImprovement:
     num_around_best = 200
     num_starts = 2
 
-    def __init__(self, model: GaussianProcess, failed: ArrayLike = (), spacing: float = distinct_distance) -> None:
-        self.model, self.spacing = model, spacing
+    def __init__(self, model: GaussianProcess, failed: ArrayLike = (), *, spacing: float = distinct_distance,
+                 refinement_tolerance: float = 0.0) -> None:
+        self.model, self.spacing, self.refinement_tolerance = model, spacing, refinement_tolerance
         self.failed = np.reshape(failed, (-1, len(model.low)))
 
     def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)
@@ -81,17 +86,22 @@ class SpacedExpectedImprovement:
             return candidates[[feasibility.argmax()]], 0.0
         candidates = candidates[feasibility > 0.5]
         distances = self._distances(candidates)
-        threshold, spacing = self._threshold_and_spacing(candidates[distances >= self.spacing])
+        threshold, spacing = self._threshold_and_spacing(candidates, distances)
         return self._maximise(candidates[distances >= spacing], threshold, spacing)
 
-    def _threshold_and_spacing(self, at_distance: Array) -> tuple[float, float]:
-        """Decides between a spaced and a refined proposal, given the candidates at that distance, (n, d)."""
+    def _threshold_and_spacing(self, candidates: Array, distances: Array) -> tuple[float, float]:
+        """Decides between a spaced and a refined proposal, given candidates, (n, d), and their distances, (n,)."""
         incumbent, scale = self.model.incumbent(), self.model.Y.std()
-        if len(at_distance):
-            log_ei = self.model.log_ei(at_distance, incumbent)
-            converged = np.exp(log_ei.max()) <= self.convergence_tolerance * scale
-            if not converged or len(self.model.u) % self.spaced_every == 0:
-                return incumbent + self.threshold_above_incumbent * scale, self.spacing
+
+        def promises(points: Array, tolerance: float) -> bool:
+            return np.exp(self.model.log_ei(points, incumbent).max()) > tolerance * scale
+
+        at_distance = candidates[distances >= self.spacing]
+        if len(at_distance) and (promises(at_distance, self.convergence_tolerance)
+                                 or len(self.model.u) % self.spaced_every == 0
+                                 or self.refinement_tolerance > 0
+                                 and not promises(candidates, self.refinement_tolerance)):
+            return incumbent + self.threshold_above_incumbent * scale, self.spacing
         return incumbent, self.min_distance
 
     def _maximise(self, candidates: Array, threshold: float, spacing: float) -> tuple[Array, float]:

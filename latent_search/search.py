@@ -40,7 +40,7 @@ class _History(NamedTuple):
 
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                      lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
-                     spacing: float = distinct_distance,
+                     spacing: float | None = None,
                      journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
@@ -62,9 +62,9 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
             of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
             starting points.
         noisy: whether repeating an experiment gives another value. The size of the noise is learned.
-        spacing: how far apart results are to be, in units of the box's sides: the search evaluates points at this
-            distance, beside those with which it refines the best. More spacing gives more different results, at the
-            cost of their values.
+        spacing: for a search that is to find different results, how far apart they are to be, in units of the box's
+            sides. Once the best value can hardly be improved, all proposals keep this distance. Without it, results
+            are distinct at a distance of 1/80, and three quarters of the proposals refine the best one.
         journal: path of a CSV file in which each proposal and each result is written at once, made where there is
             none. If the file exists, the search continues from it; see `journal`. If the file records other settings,
             a warning names both.
@@ -93,7 +93,10 @@ class LatentOptimizer:
     been interrupted. Several threads may use one search.
 
     Attributes:
-        objective, domain, seed, lower_bound, published, noisy, spacing: as given, the domain as float64 (d, 2).
+        objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).
+        spacing: how far apart results are to be, in units of the box's sides.
+        refinement_tolerance: the expected improvement, in standard deviations of the values, below which the search
+            looks for different results only. 0 without a given spacing: it then always refines the best one too.
         num_starting_points: how many evaluations it takes before a model is fitted.
         num_threads: of BLAS and OpenMP, while a proposal is computed. One is fastest for matrices this small.
         error: the text of the exception that ended this search in `run_searches`; None if nothing did.
@@ -104,13 +107,13 @@ class LatentOptimizer:
 
     def __init__(self, objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                  lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
-                 spacing: float = distinct_distance, journal: os.PathLike[str] | str | None = None) -> None:
+                 spacing: float | None = None, journal: os.PathLike[str] | str | None = None) -> None:
         if noisy and lower_bound is not None:
             raise ValueError('lower_bound is for exact values: noisy ones may be below any bound. Leave out one of '
                              'lower_bound and noisy.')
-        if not (isinstance(spacing, (int, float)) and 0 < spacing < 1):
+        if spacing is not None and not (isinstance(spacing, (int, float)) and 0 < spacing < 1):
             raise ValueError(f"spacing must be a number between 0 and 1, a share of the box's sides, got {spacing!r}.")
-        if published and (noisy or lower_bound is not None or spacing != distinct_distance):
+        if published and (noisy or lower_bound is not None or spacing is not None):
             raise ValueError("published=True searches with the article's settings, which know neither a lower bound "
                              'nor exact values nor a spacing. Leave out lower_bound, noisy and spacing, or leave out '
                              'published.')
@@ -120,7 +123,8 @@ class LatentOptimizer:
         self.lower_bound = lower_bound
         self.published = published
         self.noisy = noisy
-        self.spacing = float(spacing)
+        self.spacing = distinct_distance if spacing is None else float(spacing)
+        self.refinement_tolerance = 0.0 if spacing is None else 1e-3
         self.num_starting_points = 2 if published else 6
         self._history = _History((), replay((), len(self.domain)))
         # An event that is being written to the journal.
@@ -544,7 +548,7 @@ class LatentOptimizer:
     def _open_journal(self, path: os.PathLike[str] | str) -> None:
         from latent_search.journal import Journal
 
-        spacing = '' if self.spacing == distinct_distance else f'spacing={self.spacing:.9g} '
+        spacing = f'spacing={self.spacing:.9g} ' if self.refinement_tolerance else ''
         settings = f'seed={self.seed} noisy={self.noisy} published={self.published} {spacing}lower_bound='
         if self.lower_bound is None:
             settings += 'None'
@@ -625,7 +629,8 @@ class LatentOptimizer:
         pending = [t[0] for t in experiments.pending.values()]
         model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
                  else SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending))
-        return model, SpacedExpectedImprovement(model, experiments.failed, self.spacing)
+        return model, SpacedExpectedImprovement(model, experiments.failed, spacing=self.spacing,
+                                                refinement_tolerance=self.refinement_tolerance)
 
 
 def _read_only(t: Array) -> Array:
