@@ -105,7 +105,7 @@ def test_repeated_values_that_differ_are_averaged():
 @pytest.mark.parametrize('settings', [{'noisy': True}, {'lower_bound': quadratic}])
 def test_the_articles_settings_know_neither_bound_nor_noise(settings):
     with pytest.raises(ValueError, match="published=True searches with the article's settings.*"
-                                         'Leave out lower_bound and noisy, or leave out published'):
+                                         'Leave out lower_bound, noisy and spacing, or leave out published'):
         create_optimizer(None, SQUARE, published=True, **settings)
 
 

@@ -13,7 +13,7 @@ def flat(t):
     return np.maximum(np.linalg.norm(t - 1, axis=1, keepdims=True) - 1.5, 0) ** 2
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND])
+@pytest.mark.parametrize('settings', [pytest.param({}, marks=pytest.mark.slow), ZERO_BOUND])
 def test_results_are_as_far_apart_as_asked_for(settings):
     """Where many points are equally good, ten of them can be that far apart, and by default they are not."""
     near, far = (run(flat, max_iter=46, spacing=spacing, **settings) for spacing in (None, 0.1))

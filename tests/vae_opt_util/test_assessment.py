@@ -24,7 +24,7 @@ from vae_opt_util import (
 @pytest.fixture
 def search(rng):
     points = rng.uniform(-4, 4, size=(30, 2))
-    return SimpleNamespace(domain=np.array([(-4.0, 4.0)] * 2), X=points, Y=nll_prior(points))
+    return SimpleNamespace(domain=np.array([(-4.0, 4.0)] * 2), spacing=0.0125, X=points, Y=nll_prior(points))
 
 
 def test_assess_top(search):
