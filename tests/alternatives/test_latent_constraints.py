@@ -106,6 +106,7 @@ def test_training_by_hand(training, pretrained, few_digits):
     assert history[-1]['val_actor'] == pytest.approx(actor.mean(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_vae_and_that_of_the_actor_the_critics(training, pretrained, few_digits):
     """Trainings that differ only in the loss of the actor have the same critics."""
     vae = pretrained['vae-predictor-off']

@@ -118,6 +118,6 @@ def test_warnings_of_an_objective_are_shown_once(recwarn):
         recwarn.clear()
         objective.__globals__.pop('__warningregistry__', None)
         search = create_optimizer(objective, SQUARE, **settings)
-        search.run_optimization(6)
+        search.run_optimization(2)
         assert [str(warning.message) for warning in recwarn] == ['The lamp is old.']
         assert np.isfinite(search.Y).all()

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import ALL_SETTINGS, SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior, quadratic, run, snapshot
+from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior, quadratic, run, snapshot
 
 from latent_search import create_optimizer
 
@@ -344,7 +344,7 @@ def test_a_box_that_cannot_be_computed_with(box):
         create_optimizer(None, box)
 
 
-@pytest.mark.parametrize('settings', ALL_SETTINGS)
+@pytest.mark.parametrize('settings', [*SETTINGS, pytest.param({'published': True}, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('scale', [1e250, 1e-250])
 def test_values_of_any_scale(scale, settings):
     """The square of such a value is infinite, or zero."""

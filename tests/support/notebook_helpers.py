@@ -80,8 +80,9 @@ def run_main_notebook(parameters, folder, tmp_path, until=None):
     With `until`, it ends before the cell that begins with that heading.
     """
     notebook = read(MAIN) if until is None else begin(MAIN.stem, until)
+    # Batches of one size, a third of the images, are compiled once.
     notebook_runner.override_parameters(notebook, {
-        'epochs': 1, 'batch_size': 256, 'max_iter': 3, 'checkpoint_dir': str(tmp_path / 'checkpoints'), **parameters})
+        'epochs': 1, 'batch_size': 479, 'max_iter': 2, 'checkpoint_dir': str(tmp_path / 'checkpoints'), **parameters})
     notebook_runner.execute(notebook, folder)
 
     assert printed(notebook, 'stderr') == ''

@@ -40,8 +40,8 @@ PARTS = {'vae-predictor-off': {'reconstruction', 'kl'},
          'judge': {'loss', 'accuracy'}}
 
 
-# One model of each kind is trained in the quick tests.
-QUICK = 'vae-predictor-softmax', 'vae-predictor-linear', 'vae-conditional', 'classifier'
+# One model with a predictor and one without are trained in the quick tests.
+QUICK = 'vae-predictor-softmax', 'classifier'
 NAMES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RECIPES]
 
 
@@ -64,7 +64,7 @@ def test_training_reports_its_parts_and_learns(name, trained):
     assert not name.startswith('vae') or model.get_layer('decoder').inputs[0].shape == (None, 3)
 
 
-@pytest.mark.parametrize('name', [*QUICK[:3], pytest.param('vae-predictor-off', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('name', NAMES[:5])
 def test_parts_of_the_loss(name, trained, few_digits):
     """Compared with the parts computed one by one from the trained networks' outputs, without the sampler's noise."""
     model, history = trained(name)
@@ -254,6 +254,7 @@ def test_evaluate(trained, few_digits):
     assert evaluate(model, x, y) == metrics
 
 
+@pytest.mark.slow
 def test_evaluate_values_conditions_and_classifiers(trained, few_digits):
     x, y = few_digits.x_test, few_digits.y_test
     (regressor, of_regressor), (conditional, of_conditional), (classifier, of_classifier) = map(
