@@ -22,7 +22,7 @@ def test_reconstruction_loss_of_certainty():
 
     assert keras.ops.convert_to_numpy(reconstruction_loss(black, black))[0] < 1e-3
     half = keras.ops.convert_to_numpy(reconstruction_loss(black, black + 0.5))[0]
-    np.testing.assert_allclose(half, 784 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(half, 784 * np.log(2), rtol=1e-5)  # A float32 sum of 784 terms.
 
 
 def test_kl_divergence_is_summed_over_latent_dimensions(rng):
