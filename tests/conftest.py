@@ -9,7 +9,7 @@ import pytest
 
 def pytest_configure(config):
     # Keras's variables with NumPy 2.
-    for module in ('tensorflow.core', 'common.variables', 'jax.core'):
+    for module in ('tensorflow.core', 'common.variables', 'jax.core', 'torch.core'):
         config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
                                                   f'DeprecationWarning:keras.src.backend.{module}')
 

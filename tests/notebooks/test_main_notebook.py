@@ -1,5 +1,6 @@
 """The main notebook: with pretrained models on small digits, and what its cells say."""
 
+import pytest
 from notebook_helpers import MAIN, ROOT, check_page, code_cells, parameters, printed, read, run_main_notebook
 
 
@@ -15,6 +16,27 @@ def test_with_pretrained_models_without_mnist(tmp_path, monkeypatch, capfd):
     check_page(notebook, tmp_path / 'page')
     assert 'NOT MNIST. MNIST is not available' in printed(notebook, 'stdout')
     assert 'Bayesian optimization' in capfd.readouterr().out
+
+
+def test_interrupted_training_leaves_no_models_of_before():
+    """The cell that trains, with a training that is interrupted at its second model."""
+    cell, = (cell for cell in code_cells(read(MAIN)) if 'def model_and_history' in cell.source)
+    trained = []
+
+    def train(name, *_, **__):
+        trained.append(name)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return object(), []
+
+    names = {'use_pretrained': False, 'train': train, 'recipe_for': lambda *_, **__: None, 'checkpoints_dir': None,
+             **dict.fromkeys(('data', 'latent_dim', 'epochs', 'batch_size', 'seed', 'checkpoint_dir')),
+             'vaes': 'of before', 'classifier': 'of before', 'judge': 'of before'}
+    with pytest.raises(KeyboardInterrupt):
+        exec(cell.source, names)
+
+    assert len(trained) == 2 and 'made' not in names
+    assert names['vaes'] is names['classifier'] is names['judge'] is None
 
 
 def test_parameters_of_the_main_notebook():
