@@ -1,5 +1,8 @@
 """Searches in several threads of one process, and what they share: BLAS, random numbers, warning filters."""
 
+import os
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -264,14 +267,29 @@ def test_blocks_of_many_threads_restore_the_number_of_threads():
     assert num_blas_threads() == {2}
 
 
-def test_all_libraries_are_limited_and_restored():
-    import_gpyopt()  # With GPy, which computes kernels in OpenMP's threads.
-    before = {pool['filepath']: pool['num_threads'] for pool in threadpool_info()}
-    assert {pool['user_api'] for pool in threadpool_info()} >= {'blas', 'openmp'}
+ALL_LIBRARIES = """
+from threadpoolctl import threadpool_info
+from latent_search import create_optimizer
+from latent_search.gpyopt_engine import import_gpyopt
+from latent_search.threads import limit_threads
 
-    with limit_threads(1):
-        assert {pool['num_threads'] for pool in threadpool_info()} == {1}
-    assert {pool['filepath']: pool['num_threads'] for pool in threadpool_info()} == before
+search = create_optimizer(lambda t: (t ** 2).sum(), [(-4, 4)] * 2, published=True)
+with limit_threads(1):  # Looks for libraries before GPy, which computes kernels in OpenMP's threads, is there.
+    pass
+search.run_optimization(1)
+before = {pool['filepath']: pool['num_threads'] for pool in threadpool_info()}
+assert {pool['user_api'] for pool in threadpool_info()} == {'blas', 'openmp'}
+with limit_threads(1):
+    assert {pool['num_threads'] for pool in threadpool_info()} == {1}
+assert {pool['filepath']: pool['num_threads'] for pool in threadpool_info()} == before
+"""
+
+
+def test_all_libraries_are_limited_and_restored():
+    environment = {name: value for name, value in os.environ.items() if not name.endswith('_NUM_THREADS')}
+    done = subprocess.run([sys.executable, '-c', ALL_LIBRARIES], env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_libraries_are_looked_for_once(monkeypatch):
