@@ -87,8 +87,8 @@ def nll_of_probs(probs, t, prior=nll_prior):
 def nll_minima(label_probs, t):
     """The lowest values of the objective among points (n, latent_dim), for all ten targets: float64 (10,), nats.
 
-    It leaves out the points at which the prior's term alone is above the minima of a few points, for a fifth of the
-    time. Arguments and errors are those of `nll_all_targets`.
+    It leaves out the points at which the prior's term alone is above the minima of a few points. Arguments and errors
+    are those of `nll_all_targets`.
     """
     minima = nll_all_targets(label_probs, t[::max(len(t) // 1000, 1)]).min(axis=0)
     return np.minimum(minima, nll_all_targets(label_probs, t[nll_prior(t)[:, 0] <= minima.max()]).min(axis=0))
