@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer, check_points
+from latent_search.threads import limit_threads
 from mnist_vae.backend import keras, layers, ops, set_random_seed, value_and_gradient
 from mnist_vae.data import check_images, check_labels, check_target, num_labels, one_hot
 from mnist_vae.figures import plot_constrained, plot_generated, plot_trade_off
@@ -282,7 +283,9 @@ def constrain_with_gradients(constraints, t, target, num, *, max_iter=30, move_w
         losses, gradient = with_gradient(moved.reshape(t.shape).astype('float32'), t, label)
         return float(losses.sum(dtype='float64')), gradient.astype('float64').ravel()
 
-    found = minimize(of_all, t.ravel().astype('float64'), jac=True, method='L-BFGS-B', options={'maxiter': max_iter})
+    with limit_threads(1):
+        found = minimize(of_all, t.ravel().astype('float64'), jac=True, method='L-BFGS-B',
+                         options={'maxiter': max_iter})
     moved = found.x.reshape(t.shape)
     losses, _ = with_gradient(moved.astype('float32'), t, label)
     return moved[np.argsort(losses, kind='stable')[:num]], found.nfev + 1

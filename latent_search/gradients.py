@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from latent_search.points import Array, check_domain, check_integer, distinct_distance
+from latent_search.threads import limit_threads
 
 
 class GradientSearch(NamedTuple):
@@ -34,6 +35,8 @@ def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], dom
                           num_starts: int = 16) -> GradientSearch:
     """Looks for the minimum of a function with gradient in a box: L-BFGS-B from several points that fill it (Sobol).
 
+    BLAS and OpenMP have one thread meanwhile, also in the objective; TensorFlow and JAX have threads of their own.
+
     Args:
         objective: a function of one point (d,) that returns its value and gradient, such as `create_nll_with_gradient`
             makes.
@@ -52,7 +55,8 @@ def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], dom
     sobol = qmc.Sobol(len(box), rng=check_integer('seed', seed, at_least=0))
     starts = qmc.scale(sobol.random_base2((num_starts - 1).bit_length())[:num_starts], *box.T)
     # The default tolerance of 2e-9 is below what float32 can tell apart, and costs more than twice the evaluations.
-    found = sorted((minimize(lambda t: objective(t.copy()), start, jac=True, method='L-BFGS-B', bounds=box,
-                             options={'ftol': 1e-6}) for start in starts), key=lambda local: local.fun)
+    with limit_threads(1):  # L-BFGS's matrices are tiny: several threads would spend their time waiting.
+        found = sorted((minimize(lambda t: objective(t.copy()), start, jac=True, method='L-BFGS-B', bounds=box,
+                                 options={'ftol': 1e-6}) for start in starts), key=lambda local: local.fun)
     return GradientSearch(np.array([local.x for local in found]), np.array([[local.fun] for local in found]),
                           sum(local.nfev for local in found), box)

@@ -67,6 +67,8 @@ def quiet_start():
 # TensorFlow and JAX take all memory of a GPU unless told otherwise, and several searches at once share one.
 os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+# TensorFlow's own default is oneDNN only on CPUs with AVX-512; its convolutions are faster on those without it, too.
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
 with quiet_start():
     import keras

@@ -41,8 +41,8 @@ def state():
              if os.path.exists(f'/proc/self/fd/{name}')}
     return files, dict(os.environ), list(warnings.filters), list(Path(os.environ['TMPDIR']).parent.iterdir())
 
-os.environ.pop('TF_FORCE_GPU_ALLOW_GROWTH', None)
-os.environ.pop('XLA_PYTHON_CLIENT_PREALLOCATE', None)
+for name in 'TF_ENABLE_ONEDNN_OPTS', 'TF_FORCE_GPU_ALLOW_GROWTH', 'XLA_PYTHON_CLIENT_PREALLOCATE':
+    os.environ.pop(name, None)
 files, environment, *others = state()
 import mnist_vae.backend
 
@@ -51,7 +51,7 @@ with mnist_vae.backend.quiet_start():
 files_after, environment_after, *others_after = state()
 assert files_after == files, (files, files_after)
 assert others_after == others, (others, others_after)
-assert environment_after == environment | {'TF_FORCE_GPU_ALLOW_GROWTH': 'true',
+assert environment_after == environment | {'TF_ENABLE_ONEDNN_OPTS': '1', 'TF_FORCE_GPU_ALLOW_GROWTH': 'true',
                                            'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
 try:
     os.waitpid(-1, os.WNOHANG)

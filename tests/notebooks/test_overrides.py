@@ -14,18 +14,13 @@ MODELS = {'vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear', 
 
 
 def test_training_without_pretrained_models(tmp_path):
-    """The cells that train and measure."""
-    notebook = run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT / 'notebooks', tmp_path,
+    """The cells that train and measure, in the project's folder; other tests run in that of the notebooks."""
+    notebook = run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT, tmp_path,
                                  until='## Latent space')
 
     trained, = (tmp_path / 'checkpoints').iterdir()
     assert {folder.name for folder in trained.iterdir()} == MODELS
     assert len(figures(notebook)) == 3 and len(tables(notebook)) == 2
-
-
-@pytest.mark.slow
-def test_training_in_the_root(tmp_path):
-    run_main_notebook({'use_pretrained': False, 'dataset': 'digits'}, ROOT, tmp_path)
 
 
 @pytest.mark.slow
