@@ -23,7 +23,7 @@ test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask 
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
-	$(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
+	$(BIN)/python -m pytest --numprocesses 2 tests/vae_opt_util/test_backends.py
 	KERAS_BACKEND=jax $(PYTEST) -m backends
 	KERAS_BACKEND=torch $(PYTEST) -m backends
 

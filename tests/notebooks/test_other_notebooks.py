@@ -60,18 +60,16 @@ def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name, until, num_figures', [('alternatives', '## Methods', 0),
-                                                      ('higher_dimensions', '## Where to search', 1)])
-def test_trains(name, until, num_figures, tmp_path):
-    """The cells that train, and those that use the models first."""
-    notebook = begin(name, until)
+def test_trains(tmp_path):
+    """The cells of the notebook with the most models that train them."""
+    notebook = begin('alternatives', '## Methods')
     notebook_runner.override_parameters(notebook, {
-        **PARAMETERS[name], 'dataset': 'digits', 'use_pretrained': False, 'epochs': 1,
+        **PARAMETERS['alternatives'], 'dataset': 'digits', 'use_pretrained': False, 'epochs': 1,
         'checkpoint_dir': str(tmp_path / 'checkpoints')})
 
     notebook_runner.execute(notebook, ROOT / 'notebooks')
 
-    assert len(figures(notebook)) == num_figures and printed(notebook, 'stderr') == ''
+    assert printed(notebook, 'stderr') == ''
     assert (tmp_path / 'checkpoints').exists()
 
 
