@@ -4,9 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
-.PHONY: run test test-all test-backends lab train bench notebook docs clean
+.PHONY: run test test-all test-backends test-outputs test-jax test-torch lab train bench notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
@@ -14,18 +14,22 @@ run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) 2 -m 'not slow'
 
 test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
 	$(BIN)/$(PIP) -e '.[dask]' -c constraints.txt
-	$(PYTEST) -m slow
+	$(PYTEST) 3 -m slow  # Many of them wait for another process.
 	$(MAKE) test-backends
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
-	$(BIN)/python -m pytest --numprocesses 2 tests/vae_opt_util/test_backends.py
-	KERAS_BACKEND=jax $(PYTEST) -m backends
-	KERAS_BACKEND=torch $(PYTEST) -m backends
+	$(MAKE) --jobs 3 --output-sync test-outputs test-jax test-torch
+
+test-outputs:
+	$(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
+
+test-jax test-torch: test-%:
+	KERAS_BACKEND=$* $(BIN)/python -m pytest -m backends
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
