@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import SQUARE
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from latent_search import search_with_gradients
 
@@ -40,3 +41,19 @@ def test_same_seed_same_search():
 
     np.testing.assert_array_equal(first.X, again.X)
     assert not np.array_equal(first.X, other.X)
+
+
+def test_libraries_have_one_thread_meanwhile():
+    def threads():
+        return {library['num_threads'] for library in threadpool_info()}
+
+    def objective(t):
+        seen.append(threads())
+        return float((t ** 2).sum()), 2 * t
+
+    seen = []
+    with threadpool_limits(2):
+        search_with_gradients(objective, [(-1.0, 1.0)] * 2, num_starts=2)
+        after = threads()
+
+    assert seen and all(one == {1} for one in seen) and after == {2}
