@@ -3,8 +3,10 @@ NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
-PIP := python -m pip install --quiet --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
+PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
+# Several processes at once, so one thread each.
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
 .PHONY: run test test-all test-backends test-outputs test-jax test-torch lab train bench notebook docs clean
 
@@ -26,10 +28,10 @@ test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs w
 	$(MAKE) --jobs 3 --output-sync test-outputs test-jax test-torch
 
 test-outputs:
-	$(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
 
 test-jax test-torch: test-%:
-	KERAS_BACKEND=$* $(BIN)/python -m pytest -m backends
+	$(ONE_THREAD) KERAS_BACKEND=$* $(BIN)/python -m pytest -m backends
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \

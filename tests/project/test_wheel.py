@@ -60,8 +60,8 @@ def installed(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp('environment')
     venv.create(folder / 'venv', with_pip=True)
     python = folder / 'venv' / 'bin' / 'python'
-    run(python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wheel, '-c', ROOT / 'constraints.txt',
-        folder=folder)
+    run(python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', wheel,
+        '-c', ROOT / 'constraints.txt', folder=folder)
     (folder / 'empty').mkdir()
     return folder / 'empty', python
 

@@ -159,7 +159,7 @@ def test_mixed_precision_trains_nearly_the_same(few_digits):
 
 @pytest.mark.parametrize('name, precision', [
     ('classifier', 'float32'),
-    pytest.param('vae-predictor-softmax', 'float32', marks=[pytest.mark.backends, pytest.mark.slow]),
+    pytest.param('vae-predictor-softmax', 'float32', marks=pytest.mark.slow),
     pytest.param('vae-predictor-softmax', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow]),
     pytest.param('vae-conditional', 'float32', marks=pytest.mark.slow),
     pytest.param('judge', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow])])
