@@ -4,6 +4,8 @@ GPyOpt is archived, so what it needs from its caller is done here:
 
 - Importing it calls `warnings.filterwarnings('ignore')`, which would silence the user's own warnings from then on, and
   GPy replaces the function that formats them. Both are put back.
+- Where packages were installed without being compiled, Python warns of its syntax when it is first imported. It does
+  not here.
 - Its own search draws from NumPy's global random state and has no seed argument. The state is set from the search's
   seed and put back afterwards, under a lock. What ran before in the process makes no difference.
 - Its own search runs into infinities in hyperparameter restarts, which it discards. NumPy does not warn of them there.
@@ -40,6 +42,7 @@ def import_gpyopt() -> ModuleType:
     with _process_lock:
         formatwarning = warnings.formatwarning
         with warnings.catch_warnings():
+            warnings.simplefilter('ignore', SyntaxWarning)
             import GPyOpt
             import GPyOpt.methods
         warnings.formatwarning = formatwarning

@@ -1,5 +1,8 @@
 """GPyOpt's faults, which are worked around, and the article's settings."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers import SQUARE, points_of, quadratic, run, search_with, told
@@ -96,3 +99,12 @@ def test_the_articles_settings_refuse_a_batch_as_a_whole():
     with pytest.raises(ValueError, match='one experiment at a time'):
         search.ask(2)
     assert search.pending == []
+
+
+@pytest.mark.slow
+def test_first_import_is_quiet_where_packages_were_not_compiled(tmp_path):
+    done = subprocess.run([sys.executable, '-X', f'pycache_prefix={tmp_path}', '-c',
+                           'from latent_search.gpyopt_engine import import_gpyopt; import_gpyopt()'],
+                          capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, '')
