@@ -81,7 +81,8 @@ def _files_of_others(folder):
     if (folder / _table).is_file():
         with open(folder / _table, newline='', encoding='utf-8', errors='replace') as file:
             listed = [row.get('file') or '' for row in csv.DictReader(file)]
-        ours = {_table, _sheet, *(name for name in listed if re.fullmatch(r'\d{2,}\.png', name))} if listed else ours
+        if listed and all(re.fullmatch(r'\d{2,}\.png', name) for name in listed):
+            ours = {_table, _sheet, *listed}
     return sorted({path.name for path in folder.iterdir()} - ours)
 
 

@@ -80,19 +80,27 @@ def test_files_of_an_earlier_call_are_replaced(images, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['some']
 
 
-@pytest.mark.parametrize('foreign', ['notes.txt', '13.png', 'all.png', '01.png', 'images.csv'])
-def test_files_of_others_are_kept(foreign, images, tmp_path):
+@pytest.mark.parametrize('files', [
+    {'notes.txt': 'mine'}, {'01.png': 'mine'}, {'all.png': 'mine'}, {'images.csv': 'name,size\n01.png,1\n'},
+    {'images.csv': 'file,size\n'}, {'images.csv': 'file,size\nmine.png,1\n', 'mine.png': 'mine'}])
+def test_folder_of_others_is_kept(files, images, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    with pytest.raises(FileExistsError, match='holds .*, which save_images did not write'):
+        save_images(tmp_path, images)
+
+    assert contents(tmp_path) == {name: text.encode() for name, text in files.items()}
+
+
+@pytest.mark.parametrize('added', ['notes.txt', '13.png'])
+def test_files_that_were_added_are_kept(added, images, tmp_path):
     folder = tmp_path / 'mine'
-    if foreign in ('notes.txt', '13.png'):
-        save_images(folder, images)
-    folder.mkdir(exist_ok=True)
-    (folder / foreign).write_text('file,mine\nprecious.png,1\n' if foreign == 'images.csv' else 'mine')
-    if foreign == 'images.csv':
-        foreign = 'precious.png'
-        (folder / foreign).write_text('mine')
+    save_images(folder, images)
+    (folder / added).write_text('mine')
     before = contents(folder)
 
-    with pytest.raises(FileExistsError, match=f'mine holds {foreign}, which save_images did not write. Nothing was '
+    with pytest.raises(FileExistsError, match=f'mine holds {added}, which save_images did not write. Nothing was '
                                               'changed. Name another folder, or move your files.'):
         save_images(folder, images[:2])
 
