@@ -1,5 +1,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
+BY := search
+NUM := 10
+SEED := 0
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
@@ -8,7 +11,7 @@ PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
-.PHONY: run test test-all test-backends test-outputs test-jax test-torch lab train bench notebook docs clean
+.PHONY: run test test-all test-backends test-outputs test-jax test-torch lab images train bench notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
@@ -37,6 +40,10 @@ lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
 	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
 	$(BIN)/jupyter lab $(NOTEBOOK) $(JUPYTER_FLAGS)
+
+images: $(INSTALLED)  ## save images of a digit and a table of their points: make images DIGIT=7 BY=search or conditional
+	@$(BIN)/python models/generate.py $(DIGIT) --by '$(BY)' --num '$(NUM)' --seed '$(SEED)' \
+	    $(if $(FOLDER),--folder '$(FOLDER)')
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py

@@ -36,6 +36,7 @@ from mnist_vae.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
     plot_reconstructions, plot_top, plot_variations, table,
 )
+from mnist_vae.image_files import save_images
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
 )
@@ -63,7 +64,7 @@ __all__ = [
     'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images',
     'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',
     'plot_regret', 'plot_top', 'plot_variations', 'predict', 'probability_floor', 'run_searches', 'sample_around',
-    'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
+    'save_images', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
 ]
 
 _root = Path(__file__).resolve().parent

@@ -43,8 +43,18 @@ def test_lab_says_how_root_can_start_it(make):
     assert 'make lab JUPYTER_FLAGS=--allow-root' in done.stdout
 
 
+@pytest.mark.parametrize('variables, command', [
+    (['DIGIT=7'], "7 --by 'search' --num '10' --seed '0'"),
+    (['DIGIT=4', 'BY=conditional', 'NUM=3', 'SEED=5', 'FOLDER=my fours'],
+     "4 --by 'conditional' --num '3' --seed '5' --folder 'my fours'")])
+def test_images_passes_on_variables(variables, command, make):
+    done = make('--dry-run', 'images', *variables)
+
+    assert ' '.join(done.stdout.replace('\\\n', ' ').split()[1:]) == f'models/generate.py {command}'
+
+
 def test_commands_of_the_readme_exist(make):
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    for target in ('run', 'test', 'test-all', 'lab', 'train', 'bench', 'notebook', 'docs', 'clean'):
+    for target in ('run', 'test', 'test-all', 'lab', 'images', 'train', 'bench', 'notebook', 'docs', 'clean'):
         assert f'make {target}' in readme
         assert make('--dry-run', target).returncode == 0
