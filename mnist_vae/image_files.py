@@ -99,9 +99,13 @@ def _replace(folder, images, table):
             writer = csv.writer(file, lineterminator='\n')
             writer.writerow(table)
             writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
-        if folder.exists():
-            folder.rename(Path(unfinished) / 'old')
-        new.rename(folder)
+        old = folder.rename(Path(unfinished) / 'old') if folder.exists() else None
+        try:
+            new.rename(folder)
+        except OSError:
+            if old is not None:
+                old.rename(folder)
+            raise
 
 
 def _contact_sheet(images, in_a_row=10, enlarged=4):

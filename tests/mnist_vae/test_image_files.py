@@ -1,6 +1,7 @@
 """Images saved as PNG files, with their table."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,6 +128,24 @@ def test_a_failure_leaves_the_earlier_files(images, tmp_path):
 
     assert contents(tmp_path / 'some') == before
     assert [path.name for path in tmp_path.iterdir()] == ['some']
+
+
+def test_a_folder_that_cannot_be_replaced_is_put_back(images, tmp_path, monkeypatch):
+    save_images(tmp_path / 'some', images)
+    before = contents(tmp_path / 'some')
+    rename = Path.rename
+
+    def failing(path, target):
+        if path.name == 'new':
+            raise OSError('no')
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, 'rename', failing)
+
+    with pytest.raises(OSError, match='cannot be written to .*no. Nothing was changed'):
+        save_images(tmp_path / 'some', images[:2])
+
+    assert contents(tmp_path / 'some') == before
 
 
 def test_images_points_and_columns_of_other_forms(images, tmp_path):
