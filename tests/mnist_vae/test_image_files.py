@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_replaced_is_put_back(images, tmp_path, monkeypa
 
     monkeypatch.setattr(Path, 'rename', failing)
 
-    with pytest.raises(OSError, match='cannot be written to .*no. Nothing was changed'):
+    with pytest.raises(OSError, match=r'cannot be written to .*no\). Nothing was changed'):
         save_images(tmp_path / 'some', images[:2])
 
     assert contents(tmp_path / 'some') == before
