@@ -44,6 +44,12 @@ from mnist_vae.objectives import (
     nll_norm, nll_of_probs, nll_prior, probability_floor,
 )
 from mnist_vae.pretrained import load_manifest, versions
+# Measures and tables of what the notebooks find:
+from latent_search.measures import evaluations_table, regret_quartiles, shares_near, shares_table
+from mnist_vae.article import statements_table
+from mnist_vae.measures import mean_distance_of_labels
+from mnist_vae.objectives import assess_objective
+from mnist_vae.tables import losses_table, objectives_table, top_table, typical_table, variations_table
 # isort: on
 
 __all__ = [
@@ -64,6 +70,10 @@ __all__ = [
     'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',
     'plot_regret', 'plot_top', 'plot_variations', 'predict', 'probability_floor', 'run_searches', 'sample_around',
     'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
+    # Measures and tables of what the notebooks find
+    'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels', 'objectives_table',
+    'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'top_table', 'typical_table',
+    'variations_table',
 ]
 
 _root = Path(__file__).resolve().parent
