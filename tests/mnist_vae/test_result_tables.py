@@ -29,7 +29,8 @@ def test_losses_table():
 @pytest.fixture
 def four_places():
     """Points of a grid in the regions of 0, 1 and 2 (twice); the last is sparse."""
-    return np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]), np.array([0, 1, 2, 2]), np.array([0, 0.1, 0.2, 3])
+    return (np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]), np.array([0, 1, 2, 2]),
+            np.array([0, 0.1, 0.2, 3]))
 
 
 def test_assess_objective(four_places):
