@@ -287,7 +287,7 @@ def plot_methods(images, read, target, title):
         target: the label.
         title: of the figure.
     """
-    num, width, height = max(map(len, images.values())), 32, 40
+    num, width, height = max(map(len, images.values())), 32, 36
     figure, axis = plt.subplots(figsize=(0.95 * num + 2.6, 0.95 * height / width * len(images) + 0.5),
                                 layout='constrained')
     places = {}
