@@ -423,7 +423,8 @@ class Requirements(NamedTuple):
     outside: str
 
 
-_joint, _constrained = ('vae-predictor-softmax', 'classifier'), ('vae-predictor-off', 'latent-constraints')
+_joint = 'vae-predictor-softmax', 'classifier'
+_constrained = 'vae-predictor-off', 'latent-constraints'
 
 REQUIREMENTS = {
     'random search': Requirements(_joint, 'no', 'help', 'yes'),
