@@ -17,7 +17,7 @@ from latent_search.points import check_integer, check_points
 from latent_search.threads import limit_threads
 from mnist_vae.backend import keras, layers, ops, set_random_seed, value_and_gradient
 from mnist_vae.data import check_images, check_labels, check_target, num_labels, one_hot
-from mnist_vae.figures import plot_constrained, plot_generated, plot_trade_off
+from mnist_vae.figures import plot_constrained, plot_generated, plot_methods, plot_trade_off
 from mnist_vae.measures import (
     assess_generated,
     coverage,
@@ -30,12 +30,13 @@ from vae_opt_util import create_predictor
 
 __all__ = [
     # Of this file
-    'Run', 'constrain', 'constrain_with_gradients', 'constraint_loss', 'create_actor', 'create_attribute_critic',
-    'create_latent_constraints', 'create_realism_critic', 'evaluate_latent_constraints', 'generate', 'move_loss',
-    'move_weight', 'run_methods', 'sample_prior', 'train_latent_constraints',
+    'REQUIREMENTS', 'Requirements', 'Run', 'constrain', 'constrain_with_gradients', 'constraint_loss', 'create_actor',
+    'create_attribute_critic', 'create_latent_constraints', 'create_realism_critic', 'evaluate_latent_constraints',
+    'generate', 'images_of_searches', 'methods_table', 'minima_table', 'move_loss', 'move_weight', 'run_methods',
+    'sample_prior', 'train_latent_constraints', 'training_seconds',
     # Of mnist_vae
     'assess_generated', 'coverage', 'create_features', 'frechet_distance', 'median_and_spread', 'plot_constrained',
-    'plot_generated', 'plot_trade_off',
+    'plot_generated', 'plot_methods', 'plot_trade_off',
 ]
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -378,3 +379,115 @@ def run_methods(methods, num_runs):
                     value = {} if made[2] is None else {'best': f'{made[2]:.4g}'}
                     bar.set_postfix({'method': name, 'digit': label, **value}, refresh=False)
     return runs
+
+
+def images_of_searches(search, seeds, decoder):
+    """Repeats a search with several seeds, and decodes the best points of each.
+
+    Args:
+        search: a function of a seed that returns the best points, (n, latent_dim), and the values of all evaluations,
+            nats.
+        seeds: of the searches.
+        decoder: a Keras model from points to images.
+
+    Returns:
+        What `run_methods` takes: images, float32 (m, 28, 28, 1); the number of evaluations; the lowest value, nats.
+    """
+    best, lowest, evaluations = [], [], 0
+    for seed in seeds:
+        points, values = search(seed)
+        best.append(points)
+        lowest.append(values.min())
+        evaluations += len(values)
+    return predict(decoder, np.concatenate(best).astype('float32'), 'decode'), evaluations, min(lowest)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Requirements(NamedTuple):
+    """What a method needs.
+
+    Attributes:
+        models: names of the models that have to be trained first.
+        gradient: whether it needs gradients of the objective.
+        labels: whether the VAE must be trained with labels; 'help' where the method also works without them.
+        outside: whether results can come from an experiment outside.
+    """
+
+    models: tuple[str, ...]
+    gradient: str
+    labels: str
+    outside: str
+
+
+_joint = 'vae-predictor-softmax', 'classifier'
+_constrained = 'vae-predictor-off', 'latent-constraints'
+
+REQUIREMENTS = {
+    'random search': Requirements(_joint, 'no', 'help', 'yes'),
+    'Bayesian optimization': Requirements(_joint, 'no', 'help', 'yes'),
+    'gradient search, predictor': Requirements(_joint[:1], 'yes', 'yes', 'no'),
+    'gradient search, classifier': Requirements(_joint, 'yes', 'help', 'no'),
+    'conditional VAE': Requirements(('vae-conditional',), 'no', 'yes', 'no'),
+    'latent constraints, actor': Requirements(_constrained, 'to train', 'no', 'no'),
+    'latent constraints, gradient steps': Requirements(_constrained, 'yes', 'no', 'no'),
+}
+
+
+def training_seconds(history):
+    """Seconds of a training: the number of its epochs times the median epoch, from a list with a dict an epoch."""
+    return len(history) * float(np.median([epoch['seconds'] for epoch in history]))
+
+
+def methods_table(runs, assessed, seconds, num_labelled, num_images):
+    """Header and rows of a table: how good the images of each method are, what they cost, and what the method needs.
+
+    Args:
+        runs: what `run_methods` returns, with methods of `REQUIREMENTS`.
+        assessed: a dict from the same names, and from those of other sets of images, to a list with what
+            `assess_generated` returns for each run. Sets without a run have no costs.
+        seconds: a dict from names of models to the seconds of their training.
+        num_labelled: number of labelled training images.
+        num_images: images of each label in the sets without a run.
+    """
+    def per_image(name, attribute):
+        return np.median([sum(getattr(run, attribute) for run in of_run) / sum(len(run.images) for run in of_run)
+                          for of_run in runs[name]])
+
+    rows = []
+    for name, of_runs in assessed.items():
+        row = [name, *(median_and_spread([scale * of_run[key] for of_run in of_runs], decimals)
+                       for key, decimals, scale in (('correct', 1, 100), ('distance', 2, 1), ('coverage', 1, 100),
+                                                    ('frechet', 1, 1)))]
+        if name in runs:
+            models, *needs = REQUIREMENTS[name]
+            row += [np.median([len(run.images) for of_run in runs[name] for run in of_run]).astype(int),
+                    f'{sum(seconds[model] for model in models):.0f}', f'{num_labelled:,}',
+                    f"{per_image(name, 'evaluations'):.1f}", f"{1000 * per_image(name, 'seconds'):.1f}", *needs]
+        else:
+            row += [num_images, *['–'] * 7]
+        rows.append(row)
+    return ['method', 'read as wanted, %', 'distance', 'coverage, %', 'Fréchet distance', 'images a digit',
+            'training, s', 'labels', 'evaluations an image', 'ms an image', 'gradient?',
+            "labels at the VAE's training?", 'outside experiment?'], rows
+
+
+def minima_table(runs, minima):
+    """Header and rows of a table: how far the lowest value of each search is above the minimum of its objective.
+
+    Args:
+        runs: what `run_methods` returns.
+        minima: a dict from names of those of its methods that search to the minimum of their objective for each label,
+            (10,), nats.
+    """
+    rows = []
+    for name, of_minima in minima.items():
+        above = np.array([[run.value for run in of_run] for of_run in runs[name]]) - of_minima
+        evaluations = np.median([run.evaluations for of_run in runs[name] for run in of_run])
+        rows.append([name, f'{evaluations:.0f}', f'{np.median(above):.4f}', f'{above.max():.4f}',
+                     *(f'{value:.4f}' for value in np.median(above, axis=0))])
+    return ['search', 'evaluations a run', 'median', 'highest',
+            *(f'median, {label}' for label in range(num_labels))], rows

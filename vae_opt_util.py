@@ -26,6 +26,13 @@ from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, c
 
 # What notebooks import from here besides. isort would give each name a line of its own.
 # isort: off
+# Measures and tables of what the notebooks find:
+from latent_search.measures import evaluations_table, regret_quartiles, shares_near, shares_table
+from mnist_vae.article import statements_table
+from mnist_vae.measures import mean_distance_of_labels
+from mnist_vae.objectives import assess_objective
+from mnist_vae.tables import losses_table, objectives_table, top_table, typical_table, variations_table
+# Data, objectives, searches, figures:
 from latent_search import (
     Experiment, GradientSearch, LatentOptimizer, create_grid, create_optimizer, distinct_distance, run_searches,
     sample_around, search_with_gradients, spaced_best,
@@ -55,6 +62,10 @@ __all__ = [
     'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained',
     'load_regret_curves', 'plot_architecture', 'predictor_weight', 'recipe_for', 'reconstruct', 'reconstruction_loss',
     'save_pretrained', 'train',
+    # Measures and tables of what the notebooks find
+    'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels', 'objectives_table',
+    'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'top_table', 'typical_table',
+    'variations_table',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'assess_around',
     'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md, docs/ and models/README.md from the files that hold the measurements.
+"""Writes the tables of README.md, docs/, models/README.md and notebooks from the files that hold the measurements.
 
 A page names the source of each of its tables in a comment:
 
@@ -67,7 +67,16 @@ def check_pages(root=project_dir):
 def pages(root=project_dir):
     """Returns the paths of all pages that may hold tables."""
     root = Path(root)
-    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'models' / 'README.md']
+    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'models' / 'README.md',
+            *sorted((root / 'notebooks').glob('*.ipynb'))]
+
+
+def markdown_of(path):
+    """Returns the Markdown of a page; of a notebook that of its cells, one below the other."""
+    text = Path(path).read_text(encoding='utf-8')
+    if Path(path).suffix != '.ipynb':
+        return text
+    return '\n\n'.join(''.join(cell['source']) for cell in json.loads(text)['cells'] if cell['cell_type'] == 'markdown')
 
 
 def without_tables(text):
@@ -82,6 +91,19 @@ def _differing_pages(root):
 
 def _written(path, root):
     text = path.read_text(encoding='utf-8')
+    if path.suffix != '.ipynb':
+        return _with_tables(text, path, root)
+    notebook, changed = json.loads(text), False
+    for cell in notebook['cells']:
+        if cell['cell_type'] == 'markdown':
+            before = ''.join(cell['source'])
+            after = _with_tables(before, path, root)
+            cell['source'], changed = after.splitlines(keepends=True), changed or after != before
+    # As nbformat writes it.
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + '\n' if changed else text
+
+
+def _with_tables(text, path, root):
     if len(_marker.findall(text)) != text.count('<!-- table:') or text.count('<!-- end of table -->') != text.count(
             '<!-- table:'):
         raise ValueError(f'{path}: each `<!-- table: … -->` needs a `<!-- end of table -->` of its own.')
@@ -249,7 +271,7 @@ SUMMARIES = {'results': _results, 'models': _models}
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Writes the tables of README.md, docs/ and models/README.md.')
+    parser = argparse.ArgumentParser(description='Writes the tables of all pages and notebooks.')
     parser.add_argument('--check', action='store_true', help='change nothing; fail if a table differs from its source')
     arguments = parser.parse_args()
     if not arguments.check:

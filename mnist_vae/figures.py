@@ -277,6 +277,33 @@ def plot_top(assessed, title):
     return figure
 
 
+def plot_methods(images, read, target, title):
+    """Draws a row of images of one label for each method.
+
+    Args:
+        images: a dict from names of methods to their images, (m, 28, 28, 1).
+        read: a dict from the same names to the labels that the judge reads, (m,). Where it reads another label than the
+            target, that label stands above the image, in orange.
+        target: the label.
+        title: of the figure.
+    """
+    num, width, height = max(map(len, images.values())), 32, 36
+    figure, axis = plt.subplots(figsize=(0.95 * num + 2.6, 0.95 * height / width * len(images) + 0.5),
+                                layout='constrained')
+    places = {}
+    for top, (name, of_method) in zip(range(0, height * len(images), height), images.items(), strict=True):
+        axis.text(-22, top, name, fontsize=12, ha='right', va='center')
+        for i, image in enumerate(of_method):
+            places[i * width, top] = image
+            if read[name][i] != target:
+                axis.text(i * width, top - 15, f'({read[name][i]})', fontsize=10, ha='center', va='bottom',
+                          bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange', 'edgecolor': 'none'})
+    _show_montage(axis, places)
+    axis.set(xlim=(-108, (num - 0.5) * width), ylim=((len(images) - 0.5) * height, -height / 2 - 2))
+    figure.suptitle(title)
+    return figure
+
+
 def plot_variations(assessed, target, title):
     """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
 

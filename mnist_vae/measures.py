@@ -115,6 +115,11 @@ def mean_pixel_distance(images):
     return float(pdist(images.reshape(len(images), -1)).mean()) if len(images) > 1 else 0.0
 
 
+def mean_distance_of_labels(images, y, num=30):
+    """Mean over labels y (n,) of the `mean_pixel_distance` of the first `num` images (n, 28, 28, 1) of each."""
+    return float(np.mean([mean_pixel_distance(images[y == label][:num]) for label in range(num_labels)]))
+
+
 def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
     """Decodes variations of points at several radii (see `sample_around`) and lets the judge read them.
 

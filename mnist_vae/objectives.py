@@ -94,6 +94,38 @@ def nll_minima(label_probs, t):
     return np.minimum(minima, nll_all_targets(label_probs, t[nll_prior(t)[:, 0] <= minima.max()]).min(axis=0))
 
 
+def assess_objective(nll, t, regions, distance):
+    """Measures where an objective is low: in the regions of the labels, and elsewhere.
+
+    The label's term of the objective, −log p(y = target | t), is *low* below 3 nats (p > 5%) and *moderately low* below
+    9 nats, half of its maximum. A point is in a *sparse* place if no encoded image lies within 0.2 of it.
+
+    Args:
+        nll: the objective for all ten targets, (n, 10), nats, whose prior is `nll_prior`.
+        t: the points of a grid over the box, (n, latent_dim).
+        regions: the label of each point's region, (n,), and
+        distance: its distance to the nearest encoded image, (n,); see `measures.label_regions`.
+
+    Returns:
+        A dict: `minima`, the point of the lowest value for each target, (10, latent_dim); `inside`, how many of these
+        lie in the region of their label; and shares of the box, as means over targets: `low_outside` and
+        `moderately_low_outside`, low but outside the region of the target, and `low_sparse` and
+        `moderately_low_sparse`, low but sparse.
+
+    Raises:
+        ValueError: points are not finite numbers, or the other arrays do not belong to them.
+    """
+    t = check_points(t)
+    if (np.shape(nll), np.shape(regions), np.shape(distance)) != ((len(t), num_labels), (len(t),), (len(t),)):
+        raise ValueError(f'nll, regions and distance must have shapes ({len(t)}, 10), ({len(t)},) and ({len(t)},), a '
+                         f'row for each point, got {np.shape(nll)}, {np.shape(regions)} and {np.shape(distance)}.')
+    of_label, lowest = nll - nll_prior(t), nll.argmin(axis=0)
+    places = {'outside': regions[:, np.newaxis] != np.arange(num_labels), 'sparse': (distance > 0.2)[:, np.newaxis]}
+    return {'minima': t[lowest], 'inside': int((regions[lowest] == np.arange(num_labels)).sum()),
+            **{f'{low}_{place}': float(((of_label < nats) & there).mean()) for place, there in places.items()
+               for low, nats in (('low', 3), ('moderately_low', 9))}}
+
+
 @lru_cache(maxsize=4)
 def create_decode_classify(decoder, classifier):
     """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call.

@@ -7,11 +7,15 @@ target, in nats.
 
 `python laboratory.py JOURNAL RESULTS --target 4` works until it is stopped, or until the process that started it ends.
 When it is started again, it continues with the experiments that have no result.
+
+Two functions are for the side of the search: `start_laboratory`, and `results_of`, which reads the file of results.
 """
 
 import argparse
 import csv
 import os
+import subprocess
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -38,6 +42,26 @@ def rows(path):
     if not path.exists():
         return []
     return list(csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')))
+
+
+def start_laboratory(journal, results, target):
+    """Starts a laboratory in a process of its own: a `subprocess.Popen`. `journal` and `results` are paths."""
+    return subprocess.Popen([sys.executable, __file__, journal, results, '--target', str(target)])
+
+
+def results_of(pending, results):
+    """The results that are there for pending experiments, in the order in which they came.
+
+    Args:
+        pending: experiments, see `LatentOptimizer.pending`.
+        results: path of the laboratory's file, which may not exist yet.
+
+    Returns:
+        A list of an experiment's number, its value as a float, and what went wrong; one of the latter two is None.
+    """
+    numbers = {experiment.number for experiment in pending}
+    return [(int(row['number']), float(row['value']) if row['value'] else None, row['failure'] or None)
+            for row in rows(results) if int(row['number']) in numbers]
 
 
 def point(row):

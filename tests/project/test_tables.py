@@ -53,7 +53,7 @@ def test_an_altered_number_is_found_and_repaired(project, page):
 
 @pytest.mark.parametrize('page', PAGES)
 def test_every_table_with_a_number_is_written_by_the_script(page):
-    rows = [line for line in tables.without_tables((ROOT / page).read_text(encoding='utf-8')).splitlines()
+    rows = [line for line in tables.without_tables(tables.markdown_of(ROOT / page)).splitlines()
             if line.startswith('|')]
 
     # Links and commands are no measurements.
@@ -85,6 +85,18 @@ def test_command(project):
     assert run().stdout.replace('\\', '/') == 'Written: README.md\nWritten: docs/search.md\n'
     assert run('--check').returncode == 0
     assert '12.3%' in (project / 'README.md').read_text(encoding='utf-8')
+
+
+def test_table_in_a_notebook(project):
+    page = project / 'notebooks' / 'variational_autoencoder_opt.ipynb'
+    text, markdown = page.read_text(encoding='utf-8'), tables.markdown_of(page)
+    assert '\n| Bayesian optimization | 9' in markdown
+    altered = text.replace('| Bayesian optimization | 9', '| Bayesian optimization | 1')
+    page.write_text(altered, encoding='utf-8')
+
+    assert tables.check_pages(project) == tables.update_pages(project) == [page]
+    assert page.read_text(encoding='utf-8') == text
+    assert '| Bayesian optimization |' not in tables.without_tables(markdown)
 
 
 def test_columns_and_rows(project):

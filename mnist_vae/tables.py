@@ -1,0 +1,94 @@
+"""Tables of models and of the images that searches find. Each function is handed what was measured, and returns header
+and rows for `figures.table`."""
+
+import numpy as np
+
+from mnist_vae.measures import widest_radius
+
+
+def losses_table(title, metrics, accuracy):
+    """Losses of VAEs on test images, and the share of images that classifiers read correctly.
+
+    Args:
+        title: of the first column.
+        metrics: a dict from names of VAEs to their losses in nats, `reconstruction`, `kl` and `neg_elbo`; and
+            `accuracy` of a predictor of labels, or `rmse` of a predictor of values.
+        accuracy: a dict from names of classifiers to their accuracy.
+    """
+    def predictor(of_vae):
+        if 'accuracy' in of_vae:
+            return f"{of_vae['accuracy']:.2%} correct"
+        return f"RMSE {of_vae['rmse']:.2f}" if 'rmse' in of_vae else '—'
+
+    return ([title, 'reconstruction (nats)', 'KL (nats)', '−ELBO (nats)', 'predictor'],
+            [[name, f"{of_vae['reconstruction']:.1f}", f"{of_vae['kl']:.2f}", f"{of_vae['neg_elbo']:.1f}",
+              predictor(of_vae)] for name, of_vae in metrics.items()]
+            + [[name, '', '', '', f'{share:.2%} correct'] for name, share in accuracy.items()])
+
+
+def objectives_table(assessed):
+    """Where objectives are low, in shares of the box.
+
+    Args:
+        assessed: a dict from names of objectives to what `objectives.assess_objective` returns.
+    """
+    return (['objective', 'minima inside their region', 'part of the box that is low, but outside the region',
+             '… moderately low', 'part of the box that is low, but sparse', '… moderately low'],
+            [[name, f"{of_name['inside']} of 10", *(f'{of_name[key]:.1%}' for key in (
+                'low_outside', 'moderately_low_outside', 'low_sparse', 'moderately_low_sparse'))]
+             for name, of_name in assessed.items()])
+
+
+def top_table(found, minima, real_distance):
+    """The best distinct points of a search for each target: their values, how they are read, how much they differ.
+
+    Args:
+        found: a dict from targets to what `vae_opt_util.assess_top` returns.
+        minima: the minimum of each label's objective, (10,), nats.
+        real_distance: mean distance of two real images of one label; see `measures.mean_distance_of_labels`.
+    """
+    return (['target', 'best (nats)', 'minimum on the grid (nats)', 'tenth distinct − best (nats)',
+             'classifier: p > 50%', 'read as target by the judge', 'mean distance of two images (pixels)'],
+            [[target, f"{of_target['values'][0]:.3f}", f'{minima[target]:.3f}', f"{np.ptp(of_target['values']):.2f}",
+              f"{(of_target['classifier'] > 0.5).mean():.0%}", f"{(of_target['read'] == target).mean():.0%}",
+              f"{of_target['diversity']:.2f}"] for target, of_target in found.items()]
+            + [['real images of one label', '', '', '', '', '', f'{real_distance:.2f}']])
+
+
+def variations_table(around, found):
+    """How far variations of the best points may go: the widest radius at which the judge still agrees.
+
+    Args:
+        around: a dict from targets to what `measures.assess_around` returns.
+        found: a dict from the same targets to what `vae_opt_util.assess_top` returns.
+    """
+    rows = []
+    for target, of_target in around.items():
+        widest = widest_radius(of_target)
+        radius, share = (f"{of_target[key][widest or 0]:{form}}" for key, form in (('radii', '.2g'), ('share', '.0%')))
+        rows.append([target, *(('none', f'{share} at {radius}', '—') if widest is None else
+                               (radius, share, f"{of_target['diversity'][widest]:.2f}")),
+                     f"{found[target]['diversity']:.2f}"])
+    return ['target', 'widest radius', 'read as target by the judge', 'mean distance of two variations (pixels)',
+            '… of two of the ten best distinct'], rows
+
+
+def typical_table(found, points, real):
+    """Whether the best points of an objective are typical: what the judge reads, how far from the origin they are, and
+    how much their images differ.
+
+    Args:
+        found: a dict from names of objectives to dicts from targets to what `vae_opt_util.assess_top` returns.
+        points: a dict from the same names to the best distinct points of each target, (m, d) each.
+        real: the last row: its name, the distance from the origin of encoded real images, and the distance of two real
+            images of one label.
+    """
+    rows = []
+    for name, of_targets in found.items():
+        right = np.mean([of_target['read'] == target for target, of_target in of_targets.items()])
+        norms = [np.linalg.norm(of_target, axis=1).mean() for of_target in points[name]]
+        diversity = np.median([of_target['diversity'] for of_target in of_targets.values()])
+        rows.append([name, f'{right:.0%}', f'{np.median(norms):.2f}', f'{diversity:.2f}'])
+    name, norm, distance = real
+    return (['ten best distinct, ten targets', 'read as target by the judge', 'distance from the origin',
+             'mean distance of two images (pixels)'], [*rows, [name, '', f'{norm:.2f}', f'{distance:.2f}']])
