@@ -19,5 +19,5 @@ from latent_search.search import LatentOptimizer, create_optimizer
 from latent_search.sweeps import run_searches
 
 __all__ = ['Event', 'Experiment', 'GradientSearch', 'Interrupted', 'JournalInUseError', 'LatentOptimizer',
-           'Stage', 'create_grid', 'create_optimizer', 'distinct_distance', 'interruptible', 'run_searches', 'sample_around',
-           'search_with_gradients', 'spaced_best', 'top']
+           'Stage', 'create_grid', 'create_optimizer', 'distinct_distance', 'interruptible', 'run_searches',
+           'sample_around', 'search_with_gradients', 'spaced_best', 'top']

@@ -1,8 +1,9 @@
 """What a search looks like. Each function is handed arrays and returns the figure."""
 
 import csv
-import io
+import html
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image
@@ -85,15 +87,19 @@ class _Panels:
         figure.legend(handles=self.lines[0], loc='outside lower center', ncols=3)
 
 
-class _FigureWithPalette(Figure):
-    """A figure whose PNG files have a palette of 256 colours, which makes an animation of it less than half as large."""
+class _FigureOfFrames(Figure):
+    """A figure that is saved quickly, as PNG files with a palette of 256 colours.
+
+    An animation of it is less than half as large as one with all colours. Matplotlib itself would draw each frame
+    twice, the first time for the layout that it no longer computes.
+    """
 
     def savefig(self, fname: Any, **settings: Any) -> None:
-        if settings.get('format') != 'png':
+        if settings.get('format') != 'png' or settings.get('dpi') != self.dpi:
             return super().savefig(fname, **settings)
-        picture = io.BytesIO()
-        super().savefig(picture, **settings, pil_kwargs={'compress_level': 1})
-        Image.open(picture).convert('RGB').quantize(256).save(fname, 'PNG')
+        renderer = RendererAgg(*self.bbox.size, self.dpi)
+        self.draw(renderer)
+        Image.fromarray(np.asarray(renderer.buffer_rgba())).convert('RGB').quantize(256).save(fname, 'PNG')
 
 
 def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 'nats') -> Figure:
@@ -133,26 +139,26 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
         unit: of the objective.
 
     Returns:
-        The animation. In a notebook, `HTML(animation.to_jshtml())` is its player.
+        The animation; see `create_player`.
     """
     # It is not a figure of pyplot, which a notebook would also show as a picture.
-    figure = _FigureWithPalette(figsize=(9, 4.1), dpi=100, layout='constrained')
-    names = [['mean', 'std', 'ei']] * 2 if pictures is None else [['mean', 'std', 'ei', 'next'],
-                                                                 ['mean', 'std', 'ei', 'best']]
-    axes = figure.subplot_mosaic(names, width_ratios=(1, 1, 1, 0.55)[:len(names[0])])
-    row = [axes[name] for name in ('mean', 'std', 'ei')]
+    figure = _FigureOfFrames(figsize=(9, 4), dpi=100, layout='constrained')
+    axes = (figure.subplot_mosaic('mse') if pictures is None else
+            figure.subplot_mosaic('msen;mseb', width_ratios=(1, 1, 1, 0.55)))
+    row = [axes[name] for name in 'mse']
     panels = _Panels(row, domain, stages, unit)
     panels.describe(figure, np.array([row]))
     row[0].set_ylabel('$t_2$')
     # Numbers at the axes take much of a frame's time.
-    for axis, yticks in zip(row, (np.linspace(*domain[1], 3), [], []), strict=True):
-        axis.set(xticks=np.linspace(*domain[0], 3), yticks=yticks)
+    xticks, yticks = np.linspace(domain[:, 0], domain[:, 1], 3).T
+    for axis in row:
+        axis.set(xticks=xticks, yticks=yticks if axis is row[0] else [])
     if pictures is not None:
-        shown = [axes[name].imshow(pictures[0, 0], cmap='gray', vmin=0, vmax=1) for name in ('next', 'best')]
+        shown = [axes[name].imshow(pictures[0, 0], cmap='gray', vmin=0, vmax=1) for name in 'nb']
         for image in shown:
             image.axes.set(xticks=[], yticks=[])
-        axes['next'].set_title('Next proposal', fontsize='medium')
-        axes['best'].set_title('Best so far', fontsize='medium')
+        axes['n'].set_title('Next proposal', fontsize='medium')
+        axes['b'].set_title('Best so far', fontsize='medium')
     heading = figure.suptitle(' ')
 
     def show(index: int) -> None:
@@ -168,6 +174,27 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
     figure.draw_without_rendering()
     figure.set_layout_engine('none')
     return FuncAnimation(figure, show, frames=len(stages), interval=500)
+
+
+# What stands on the buttons of a player, by the names of the icons that Matplotlib's loads from the network.
+_symbols = {'minus': '−', 'fast-backward': '⇤', 'step-backward': '←', 'play fa-flip-horizontal': '◀\ufe0e',
+            'pause': '‖', 'play': '▶\ufe0e', 'step-forward': '→', 'fast-forward': '⇥', 'plus': '+'}
+
+
+def create_player(animation: FuncAnimation, alt: str) -> str:
+    """Renders an animation as a player with buttons and a slider: Matplotlib's own, but it needs no network.
+
+    Args:
+        animation: such as that of `animate_stages`.
+        alt: text for readers who do not see the pictures.
+
+    Returns:
+        HTML that stands alone. A notebook shows it with `IPython.display.HTML`.
+    """
+    player = animation.to_jshtml(default_mode='once')
+    player = re.sub(r'<link\s[^>]*>', '<style>.animation img, .anim-slider { max-width: 100%; }</style>', player)
+    player = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: _symbols[icon[1]], player)
+    return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
 
 def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803
