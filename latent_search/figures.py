@@ -72,7 +72,7 @@ class _Panels:
             evaluated.set_data(*stage.X.T)
             best.set_data(*stage.best_location[:, np.newaxis])
             proposed.set_data(*stage.next_location[:, np.newaxis])
-        self.highest.set_text(f'highest: {highest:.2g} {self.unit}')
+        self.highest.set_text(f'highest: {stage.ei.max():.2g} {self.unit}')
 
     def describe(self, figure: Figure, axes: Array) -> None:
         """Gives columns of axes their names and colour bars, and the figure a legend of the markers."""

@@ -176,12 +176,19 @@ def test_figure_of_stages(search):
 
 
 def test_figure_where_no_improvement_is_expected(stages):
-    flat = stages[0]._replace(ei=np.zeros_like(stages[0].ei))
+    nowhere = stages[0]._replace(ei=np.zeros_like(stages[0].ei))
 
-    axis = plot_stages(DOMAIN, [flat], 'flat').axes[2]
+    axis = plot_stages(DOMAIN, [nowhere], 'nowhere').axes[2]
 
-    assert axis.images[0].get_array().max() <= -6
-    axis.figure.canvas.draw()
+    assert axis.images[0].get_array().max() <= -6 and axis.texts[0].get_text() == 'highest: 0 nats'
+
+
+def test_figure_of_a_flat_objective(recwarn):
+    search = run(lambda t: np.ones((1, 1)), max_iter=2)
+
+    search.plot_stages([6, 8], 'flat').canvas.draw()
+
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_player_has_a_frame_for_each_stage(player, stages):
