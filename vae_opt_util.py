@@ -37,7 +37,7 @@ from latent_search import (
     Experiment, GradientSearch, LatentOptimizer, create_grid, create_optimizer, distinct_distance, run_searches,
     sample_around, search_with_gradients, spaced_best,
 )
-from latent_search.figures import plot_regret
+from latent_search.figures import animate_stages, create_player, plot_regret
 from mnist_vae.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
 from mnist_vae.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
@@ -67,10 +67,10 @@ __all__ = [
     'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'top_table', 'typical_table',
     'variations_table',
     # Of mnist_vae and latent_search
-    'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'assess_around',
-    'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',
-    'create_nll_with_gradient', 'create_optimizer', 'distinct_distance', 'encode', 'image_shape', 'keras',
-    'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds', 'linear_value_r2', 'load_data',
+    'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
+    'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',
+    'create_nll_with_gradient', 'create_optimizer', 'create_player', 'distinct_distance', 'encode', 'image_shape',
+    'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds', 'linear_value_r2', 'load_data',
     'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance', 'models_dir', 'native_precision',
     'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images',
     'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',

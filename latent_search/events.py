@@ -93,3 +93,29 @@ def replay(events: Sequence[Event], dimensions: int) -> Experiments:
     none = np.empty((0, dimensions))
     return Experiments(np.vstack([none, *evaluated]), np.array(values, dtype='float64').reshape(-1, 1),
                        np.vstack([none, *failed]), pending, last_number)
+
+
+class Stage(NamedTuple):
+    """What a search in two dimensions knew after n evaluations.
+
+    Attributes:
+        X: the evaluated points, float64 (n, 2), in the order of their results.
+        Y: their values, float64 (n, 1).
+        mean: the posterior mean on a grid over the box, (k, k), with a row for each second coordinate.
+        std: the posterior standard deviation there, (k, k).
+        ei: the expected improvement there, (k, k).
+        next_location: the next proposal, (2,).
+    """
+
+    X: Array
+    Y: Array
+    mean: Array
+    std: Array
+    ei: Array
+    next_location: Array
+
+    @property
+    def best_location(self) -> Array:
+        """The point with the lowest value so far, (2,)."""
+        location: Array = self.X[self.Y.argmin()]
+        return location

@@ -1,50 +1,200 @@
 """What a search looks like. Each function is handed arrays and returns the figure."""
 
 import csv
+import html
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from PIL import Image
 
+from latent_search.events import Stage
 from latent_search.points import Array
 
 # Colours that people with colour vision deficiency can tell apart (Petroff, arXiv 2107.02270).
 colors = matplotlib.color_sequences['petroff10']
 
 
-def plot_acquisition(gx: Array, gy: Array, mean: Array, std: Array, ei: Array, X: Array,  # noqa: N803 (GPyOpt's name)
-                     next_location: Array, unit: str = 'nats') -> Figure:
-    """Draws posterior mean, posterior standard deviation and expected improvement over a box of two dimensions.
+class _Panels:
+    """Three axes with posterior mean, posterior standard deviation and expected improvement of a stage of a search.
 
     Args:
-        gx: first coordinates of a grid, (m, k).
-        gy: second coordinates, (m, k).
-        mean: posterior mean at the grid's points, (m * k, 1).
-        std: posterior standard deviation there, (m * k, 1).
-        ei: expected improvement there, (m * k, 1).
-        X: the evaluated points, (n, 2).
-        next_location: the next proposal, (1, 2).
+        axes: the three.
+        domain: the bounds of the box, (2, 2).
+        stages: all that will be shown; they share their scales.
         unit: of the objective.
     """
-    panels = {'Posterior mean': mean, 'Posterior standard deviation': std, 'Expected improvement': ei}
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.4), layout='constrained', sharex=True, sharey=True)
-    for axis, (title, values) in zip(axes, panels.items(), strict=True):
-        norm = None
-        if values is ei:
-            # It spans many orders of magnitude, and may underflow to 0 everywhere.
-            highest = max(values.max(), 1e-30)
-            norm = matplotlib.colors.LogNorm(1e-8 * highest, highest, clip=True)
-        mesh = axis.pcolormesh(gx, gy, values.reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
-        figure.colorbar(mesh, ax=axis, label=unit)
-        axis.plot(*X.T, 'o', markersize=4, color='white', markeredgecolor='black', label='evaluated')
-        axis.plot(*next_location.T, 'X', markersize=10, color='red', markeredgecolor='white', clip_on=False,
-                  label='next proposal')
-        axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$')
-    axes[0].legend(loc='lower left', framealpha=0.9)
+
+    # Each with the colour of what is below the scale.
+    color_maps = ('viridis', None), ('cividis', None), ('magma', '0.8')
+    # Orders of magnitude of the expected improvement, below its highest value, that are told apart.
+    decades = 6
+
+    def __init__(self, axes: Sequence[Axes], domain: Array, stages: Sequence[Stage], unit: str) -> None:
+        norms = (PowerNorm(0.5, min(stage.mean.min() for stage in stages), max(stage.mean.max() for stage in stages)),
+                 PowerNorm(0.5, 0, max(stage.std.max() for stage in stages)), Normalize(-self.decades, 0))
+        self.domain, self.unit = domain, unit
+        self.images, self.lines = [], []
+        for axis, (name, under), norm in zip(axes, self.color_maps, norms, strict=True):
+            # Few colours: their borders are contours, and the files of animations are small.
+            color_map = matplotlib.colormaps[name].resampled(12).with_extremes(under=under)
+            self.images.append(axis.imshow(np.zeros((2, 2)), color_map, norm, origin='lower', aspect='auto',
+                                           interpolation='bilinear', interpolation_stage='data'))
+            self.lines.append([
+                axis.plot([], [], marker, markersize=size, color=color, markeredgecolor=edge, label=label,
+                          markeredgewidth=0.8, clip_on=False, zorder=3)[0]
+                for marker, size, color, edge, label in (('o', 3.5, 'white', 'black', 'evaluated'),
+                                                         ('*', 15, 'red', 'white', 'best so far'),
+                                                         ('X', 9, 'white', 'black', 'next proposal'))])
+            axis.set(xlim=domain[0], ylim=domain[1], box_aspect=1)
+        self.highest = axis.text(0.03, 0.03, '', transform=axis.transAxes, fontsize='small',
+                                 bbox={'boxstyle': 'round', 'facecolor': 'white', 'alpha': 0.8, 'linewidth': 0})
+
+    def show(self, stage: Stage) -> None:
+        highest = max(stage.ei.max(), 1e-300)
+        # One order of magnitude below the scale is enough, and edges stay smooth.
+        share = np.log10(np.maximum(stage.ei / highest, 10.0 ** (-self.decades - 1)))
+        half = np.ptp(self.domain, axis=1, keepdims=True) / (len(share) - 1) / 2
+        for image, values in zip(self.images, (stage.mean, stage.std, share), strict=True):
+            image.set_data(values)
+            image.set_extent((self.domain + half * (-1, 1)).ravel())
+        for evaluated, best, proposed in self.lines:
+            evaluated.set_data(*stage.X.T)
+            best.set_data(*stage.best_location[:, np.newaxis])
+            proposed.set_data(*stage.next_location[:, np.newaxis])
+        self.highest.set_text(f'highest: {stage.ei.max():.2g} {self.unit}')
+
+    def describe(self, figure: Figure, axes: Array) -> None:
+        """Gives columns of axes their names and colour bars, and the figure a legend of the markers."""
+        labels = (('Posterior mean', self.unit), ('Posterior standard deviation', self.unit),
+                  ('Expected improvement', 'share of its highest value'))
+        for column, image, (name, label) in zip(axes.T, self.images, labels, strict=True):
+            column[0].set_title(name, fontsize='medium')
+            column[-1].set_xlabel('$t_1$')
+            bar = figure.colorbar(image, ax=list(column), location='bottom', label=label, aspect=30, pad=0.02,
+                                  extend='min' if name == 'Expected improvement' else 'neither')
+        bar.set_ticks(ticks := range(-self.decades, 1, 2), labels=[f'{10.0 ** tick:g}' for tick in ticks])
+        figure.legend(handles=self.lines[0], loc='outside lower center', ncols=3)
+
+
+class _FigureOfFrames(Figure):
+    """A figure that is saved quickly, as PNG files with a palette of 256 colours.
+
+    An animation of it is less than half as large as one with all colours. Matplotlib itself would draw each frame
+    twice, the first time for the layout that it no longer computes.
+    """
+
+    def savefig(self, fname: Any, **settings: Any) -> None:
+        if settings.get('format') != 'png' or settings.get('dpi') != self.dpi:
+            return super().savefig(fname, **settings)
+        renderer = RendererAgg(*self.bbox.size, self.dpi)
+        self.draw(renderer)
+        Image.fromarray(np.asarray(renderer.buffer_rgba())).convert('RGB').quantize(256).save(fname, 'PNG')
+
+
+def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 'nats') -> Figure:
+    """Draws what a search in two dimensions knew after some of its evaluations: a row for each stage.
+
+    The columns are posterior mean, posterior standard deviation and expected improvement, each with the evaluated
+    points, the best so far and the next proposal. Mean and standard deviation have a square-root scale that all stages
+    share. Expected improvement is drawn as a share of its highest value at that stage, which stands in the panel.
+
+    Args:
+        domain: the bounds of the box, (2, 2).
+        stages: see `LatentOptimizer.stages`.
+        title: of the figure.
+        unit: of the objective.
+    """
+    figure, axes = plt.subplots(len(stages), 3, figsize=(10, 1.7 + 2.75 * len(stages)), layout='constrained',
+                                sharex=True, sharey=True, squeeze=False)
+    for row, stage in zip(axes, stages, strict=True):
+        panels = _Panels(row, domain, stages, unit)
+        panels.show(stage)
+        row[0].set_ylabel(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g} {unit}\n$t_2$')
+    panels.describe(figure, axes)
+    figure.suptitle(title)
     return figure
+
+
+def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures: Array | None = None,
+                   unit: str = 'nats') -> FuncAnimation:
+    """Draws a search in two dimensions as it goes on: a frame for each stage, with the panels of `plot_stages`.
+
+    Args:
+        domain: the bounds of the box, (2, 2).
+        stages: see `LatentOptimizer.stages`.
+        title: of the figure.
+        pictures: of the next proposal and of the best so far at each stage, (n, 2, h, w), in [0, 1]. They are drawn
+            beside the panels.
+        unit: of the objective.
+
+    Returns:
+        The animation; see `create_player`.
+    """
+    # It is not a figure of pyplot, which a notebook would also show as a picture.
+    figure = _FigureOfFrames(figsize=(9, 4), dpi=100, layout='constrained')
+    axes = (figure.subplot_mosaic('mse') if pictures is None else
+            figure.subplot_mosaic('msen;mseb', width_ratios=(1, 1, 1, 0.55)))
+    row = [axes[name] for name in 'mse']
+    panels = _Panels(row, domain, stages, unit)
+    panels.describe(figure, np.array([row]))
+    row[0].set_ylabel('$t_2$')
+    # Numbers at the axes take much of a frame's time.
+    xticks, yticks = np.linspace(domain[:, 0], domain[:, 1], 3).T
+    for axis in row:
+        axis.set(xticks=xticks, yticks=yticks if axis is row[0] else [])
+    if pictures is not None:
+        shown = [axes[name].imshow(pictures[0, 0], cmap='gray', vmin=0, vmax=1) for name in 'nb']
+        for image in shown:
+            image.axes.set(xticks=[], yticks=[])
+        axes['n'].set_title('Next proposal', fontsize='medium')
+        axes['b'].set_title('Best so far', fontsize='medium')
+    heading = figure.suptitle(' ')
+
+    def show(index: int) -> None:
+        stage = stages[index]
+        panels.show(stage)
+        heading.set_text(f'{title}: {len(stage.X)} evaluations, best {stage.Y.min():.3f} {unit}')
+        if pictures is not None:
+            for image, picture in zip(shown, pictures[index], strict=True):
+                image.set_data(picture)
+
+    show(0)
+    # A layout takes longer than a frame, and would move the panels.
+    figure.draw_without_rendering()
+    figure.set_layout_engine('none')
+    return FuncAnimation(figure, show, frames=len(stages), interval=500)
+
+
+# What stands on the buttons of a player, by the names of the icons that Matplotlib's loads from the network.
+_symbols = {'minus': '−', 'fast-backward': '⇤', 'step-backward': '←', 'play fa-flip-horizontal': '◀\ufe0e',
+            'pause': '‖', 'play': '▶\ufe0e', 'step-forward': '→', 'fast-forward': '⇥', 'plus': '+'}
+
+
+def create_player(animation: FuncAnimation, alt: str) -> str:
+    """Renders an animation as a player with buttons and a slider: Matplotlib's own, but it needs no network.
+
+    Args:
+        animation: such as that of `animate_stages`.
+        alt: text for readers who do not see the pictures.
+
+    Returns:
+        HTML that stands alone. A notebook shows it with `IPython.display.HTML`.
+    """
+    player = animation.to_jshtml(default_mode='once')
+    player = re.sub(r'<link\s[^>]*>', '<style>.animation img, .anim-slider { max-width: 100%; }</style>', player)
+    player = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: _symbols[icon[1]], player)
+    return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
 
 def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803

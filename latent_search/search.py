@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from latent_search.events import Event, Experiment, Experiments, replay
+from latent_search.events import Event, Experiment, Experiments, Stage, replay
 from latent_search.interrupts import interruptible
 from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, distinct_distance, plain
 from latent_search.threads import limit_threads
@@ -405,7 +405,7 @@ class LatentOptimizer:
             if self.published:
                 from latent_search import gpyopt_engine
 
-                state = self._random_state(len(experiments.X))
+                state = self._random_state(experiments.num)
                 mean, std, ei = gpyopt_engine.posterior_as_published(self.domain, experiments.X, experiments.Y / unit,
                                                                      state, points)
             else:
@@ -415,22 +415,56 @@ class LatentOptimizer:
                 ei = np.exp(model.log_ei(points, model.incumbent()))
         return unit * mean, unit * std, unit * ei
 
-    def plot_acquisition(self, unit: str = 'nats') -> 'Figure':
-        """Draws posterior mean, posterior standard deviation and expected improvement over a box of two dimensions.
+    def after(self, num_evaluations: int) -> 'LatentOptimizer':
+        """The search as it was after its first evaluations: the same settings, and the events up to then.
 
-        Returns:
-            A figure with the evaluated points, and the next proposal where expected improvement is highest.
+        Its `posterior` is what this search believed then, and its next proposal the one that was made. The two share
+        no experiments and no journal.
+
+        Args:
+            num_evaluations: how many, from 0 to all.
 
         Raises:
-            ValueError: the box has other than two dimensions, or there are too few evaluations.
+            ValueError: there are fewer evaluations.
+        """
+        num = check_integer('num_evaluations', num_evaluations, at_least=0)
+        ends = [0, *(i for i, event in enumerate(self.events, start=1) if event.value is not None)]
+        if num >= len(ends):
+            raise ValueError(f'There are {len(ends) - 1} evaluations, fewer than {num}. Call run_optimization first.')
+        earlier = LatentOptimizer(self.objective, self.domain, self.seed, lower_bound=self.lower_bound,
+                                  published=self.published, noisy=self.noisy,
+                                  spacing=self.spacing if self.refinement_tolerance else None)
+        earlier.restore(self.events[:ends[num]])
+        return earlier
+
+    def stages(self, numbers: Iterable[int], points: int = 101) -> list[Stage]:
+        """What the search knew after some of its evaluations, over a box of two dimensions.
+
+        Args:
+            numbers: of evaluations; each gives a stage.
+            points: along each side of the grid on which posterior and expected improvement are computed.
+
+        Raises:
+            ValueError: the box has other than two dimensions, or a number is below that of the starting points or above
+                that of all evaluations.
         """
         if len(self.domain) != 2:
-            raise ValueError(f'plot_acquisition draws a box of two dimensions, this one has {len(self.domain)}.')
+            raise ValueError(f'Stages are drawn over a box of two dimensions, this one has {len(self.domain)}.')
+        gx, _, t = create_grid(self.domain, points)
+        stages = []
+        for number in numbers:
+            earlier = self.after(number)
+            mean, std, ei = (values.reshape(gx.shape) for values in earlier.posterior(t))
+            later = self.events[len(earlier.events):]
+            proposed = later[0].t if later and later[0].status == 'proposed' else earlier.suggest_next_locations()
+            stages.append(Stage(earlier.X, earlier.Y, mean, std, ei, proposed[0]))
+        return stages
+
+    def plot_stages(self, numbers: Iterable[int], title: str, unit: str = 'nats') -> 'Figure':
+        """Draws what the search knew after some of its evaluations: see `stages` and `figures.plot_stages`."""
         from latent_search import figures
 
-        gx, gy, t = create_grid(self.domain)
-        mean, std, ei = self.posterior(t)
-        return figures.plot_acquisition(gx, gy, mean, std, ei, self.X, self.suggest_next_locations(), unit)
+        return figures.plot_stages(self.domain, self.stages(numbers, points=201), title, unit)
 
     def plot_trajectory(self, gx: Array, gy: Array, values: Array, title: str) -> 'Figure':
         """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.

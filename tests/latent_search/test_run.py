@@ -89,7 +89,7 @@ def test_looking_does_not_change_the_search(published):
     looked_at = create_optimizer(quadratic, SQUARE, seed=1, published=published)
     for _ in range(1 if published else 3):
         looked_at.run_optimization(1)
-        looked_at.plot_acquisition()
+        looked_at.plot_stages([len(looked_at.X)], 'now')
         proposal = looked_at.suggest_next_locations()
         np.testing.assert_array_equal(looked_at.suggest_next_locations(), proposal)
         looked_at.posterior(np.zeros((3, 2)))

@@ -15,36 +15,6 @@ def search():
     return search
 
 
-def test_acquisition(search):
-    figure = search.plot_acquisition()
-
-    panels = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
-    _, _, t = create_grid(SQUARE)
-    expected = dict(zip(['Posterior mean', 'Posterior standard deviation', 'Expected improvement'],
-                        search.posterior(t), strict=True))
-    assert list(panels) == list(expected)
-    for title, axis in panels.items():
-        np.testing.assert_array_equal(axis.collections[0].get_array().ravel(), expected[title][:, 0])
-        assert np.isfinite(expected[title]).all() and np.ptp(expected[title]) > 0
-        np.testing.assert_array_equal(axis.lines[0].get_xydata(), search.X)
-        np.testing.assert_array_equal(axis.lines[1].get_xydata(), search.suggest_next_locations())
-    assert [axis.get_ylabel() for axis in figure.axes if not axis.get_title()] == ['nats'] * 3
-
-
-def test_acquisition_of_a_flat_objective():
-    search = create_optimizer(lambda t: np.ones((1, 1)), SQUARE)
-    search.run_optimization(2)
-
-    search.plot_acquisition().canvas.draw()
-
-
-def test_acquisition_draws_two_dimensions():
-    search = create_optimizer(prior, [(-1, 1)] * 3)
-    search.run_optimization(1)
-    with pytest.raises(ValueError, match='two dimensions, this one has 3'):
-        search.plot_acquisition()
-
-
 def test_trajectory(search):
     gx, gy, t = create_grid(SQUARE, points=30)
 
