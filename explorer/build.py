@@ -17,6 +17,7 @@ from vae_opt_util import (
     create_grid,
     create_nll_predict,
     create_optimizer,
+    keras,
     load_pretrained,
     nll_all_targets,
     nll_prior,
@@ -40,17 +41,17 @@ def as_base64(array):
 
 
 def weights_of(network):
-    """The kernel and bias of each layer of a network as base64 of float32, in a dict from names of layers.
+    """The weights of a network: for each layer that has some, in their order, its kernel and bias as base64 of float32.
 
     Kernels of transposed convolutions change from Keras's (3, 3, filters, channels) to (3, 3, channels, filters).
     """
-    weights = {}
+    weights = []
     for layer in network.layers:
         if layer.weights:
             kernel, bias = layer.get_weights()
-            if layer.name == 'conv_transpose':
+            if isinstance(layer, keras.layers.Conv2DTranspose):
                 kernel = kernel.transpose(0, 1, 3, 2)
-            weights[layer.name] = [as_base64(kernel), as_base64(bias)]
+            weights.append([as_base64(kernel), as_base64(bias)])
     return weights
 
 
@@ -113,7 +114,7 @@ def describe_vae(name, classifier, points, max_iter):
     vae = load_pretrained(name)
     decoder = vae.get_layer('decoder')
     predictor = vae.get_layer('predictor') if len(vae.outputs) == 2 else None
-    sources = {'classifier': create_decode_classify(decoder, classifier)}
+    sources = {'decode → classify': create_decode_classify(decoder, classifier)}
     if predictor is not None and predictor.output.shape[1] == num_labels:
         sources['predictor'] = predictor
     return {'name': VAES[name], 'decoder': weights_of(decoder), 'predictor': predictor and weights_of(predictor),
@@ -151,7 +152,6 @@ def write_page(path, points=121, max_iter=46):
     page = compose(data)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding='utf-8')
-    print(f'\nPage to explore ({path.stat().st_size / 1e6:.1f} MB): {path}')
 
 
 if __name__ == '__main__':

@@ -28,13 +28,11 @@ function paintImage(canvas, pixels) {
   context.putImageData(image, 0, 0);
 }
 
-// Gives a canvas the resolution of the screen, and says whether that is a new one.
+// Gives a canvas the resolution of the screen.
 function fit(canvas, most = 1200) {
   const scale = Math.min(window.devicePixelRatio || 1, most / canvas.clientWidth);
   const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
-  if (canvas.width === width && canvas.height === height) return false;
-  Object.assign(canvas, { width, height });
-  return true;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
 }
 
 function drawMap() {
@@ -86,7 +84,7 @@ function drawValues(probability) {
   const term = -Math.log(probability + data.floor), prior = nllPrior(...state.t);
   $('values').innerHTML =
     `<tr><th>−log p(${state.target})</th><td>${term.toFixed(2)}</td></tr>` +
-    `<tr><th>−log N(t | 0, I)</th><td>${prior.toFixed(2)}</td></tr>` +
+    `<tr><th>−log N(<b>t</b> | <b>0</b>, <b>I</b>)</th><td>${prior.toFixed(2)}</td></tr>` +
     `<tr class="total"><th>objective, nats</th><td id="value">${(term + prior).toFixed(2)}</td></tr>` +
     `<tr><th>minimum</th><td id="minimum">${minimum()[2].toFixed(2)}</td></tr>`;
 }
@@ -102,11 +100,11 @@ function drawSearch() {
   $('frame').value = state.frame;
   $('back').disabled = state.frame === 0;
   $('forward').disabled = state.frame > values.length;
-  $('best').style.visibility = shown ? 'visible' : 'hidden';
+  $('best').getContext('2d').clearRect(0, 0, 28, 28);
   $('search-of').textContent = `for ${state.target}, ${values.length} evaluations`;
-  let status = 'Press play: the evaluations appear one by one.';
+  let status = 'Press play. The evaluations appear one by one, and the small image is the best so far.';
   if (shown) {
-    paintImage($('best'), decode(vae().decoder, evaluations[best]));
+    paintImage($('best'), decode(vae().decoder, evaluations[best].slice(0, 2)));
     $('best').setAttribute('aria-label', `Best image so far, of evaluation ${best + 1}`);
     status = state.frame > values.length
       ? `Result: evaluation ${best + 1} is the best, ${values[best].toFixed(3)} nats (minimum ${minimum()[2].toFixed(3)}).`
@@ -234,7 +232,12 @@ $('play').addEventListener('click', play);
 $('back').addEventListener('click', () => { stop(); showFrame(state.frame - 1); });
 $('forward').addEventListener('click', () => { stop(); showFrame(state.frame + 1); });
 $('frame').addEventListener('input', () => { stop(); showFrame(Number($('frame').value)); });
-new ResizeObserver(() => { drawMap(); drawSearch(); drawMarks(); }).observe($('marks'));
+new ResizeObserver(([{ contentRect }]) => {
+  if (contentRect.width === 0) return;
+  drawMap();
+  drawSearch();
+  drawMarks();
+}).observe($('marks'));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawSearch);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -242,8 +245,9 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawSearch
 // ---------------------------------------------------------------------------------------------------------------------
 
 for (let tick = box[0]; tick <= box[1]; tick += 2) {
-  document.querySelector('.ticks.horizontal').insertAdjacentHTML('beforeend', `<span>${tick}</span>`);
-  document.querySelector('.ticks.vertical').insertAdjacentHTML('afterbegin', `<span>${tick}</span>`);
+  const span = `<span>${tick < 0 ? '−' : ''}${Math.abs(tick)}</span>`;
+  document.querySelector('.ticks.horizontal').insertAdjacentHTML('beforeend', span);
+  document.querySelector('.ticks.vertical').insertAdjacentHTML('afterbegin', span);
 }
 const gradient = $('colorbar').getContext('2d').createImageData(256, 1);
 colors.forEach((color, i) => gradient.data.set([...color, 255], 4 * i));

@@ -17,15 +17,16 @@ function toPoint([x, y], size, [low, high]) {
 }
 
 // The objective at the centre of each pixel: the prior exactly, the label's term interpolated between the grid's points.
-function objectiveAtPixels(terms, points, size, box) {
-  const values = new Float32Array(size * size), scale = (points - 1) / size;
-  for (let row = 0; row < size; row++) for (let column = 0; column < size; column++) {
-    const [x, y] = toPoint([column + 0.5, row + 0.5], size, box);
-    const u = (column + 0.5) * scale, v = (size - row - 0.5) * scale, i = Math.floor(v) * points + Math.floor(u);
-    const right = u % 1, up = v % 1;
-    values[row * size + column] = nllPrior(x, y)
-      + (1 - up) * ((1 - right) * terms[i] + right * terms[i + 1])
-      + up * ((1 - right) * terms[i + points] + right * terms[i + points + 1]);
+function objectiveAtPixels(terms, points, size, [low, high]) {
+  const values = new Float32Array(size * size), scale = (points - 1) / size, step = (high - low) / size;
+  for (let row = 0, k = 0; row < size; row++) {
+    const v = (size - row - 0.5) * scale, up = v % 1, below = Math.floor(v) * points, y = high - (row + 0.5) * step;
+    for (let column = 0; column < size; column++, k++) {
+      const u = (column + 0.5) * scale, right = u % 1, i = below + Math.floor(u);
+      values[k] = nllPrior(low + (column + 0.5) * step, y)
+        + (1 - up) * ((1 - right) * terms[i] + right * terms[i + 1])
+        + up * ((1 - right) * terms[i + points] + right * terms[i + points + 1]);
+    }
   }
   return values;
 }
@@ -35,15 +36,20 @@ function share(value, [lowest, highest]) {
   return Math.min(Math.max(Math.log(value / lowest) / Math.log(highest / lowest), 0), 1);
 }
 
+// The contour level that is nearest to a value.
+function nearestLevel(value) {
+  let i = 0;
+  while (i < contourLevels.length - 1 && value > (contourLevels[i] + contourLevels[i + 1]) / 2) i++;
+  return contourLevels[i];
+}
+
 function paintMap(canvas, values, colors, range) {
   const size = canvas.width, context = canvas.getContext('2d'), image = context.createImageData(size, size);
   for (let i = 0; i < values.length; i++) {
     const value = values[i], color = colors[Math.round(share(value, range) * (colors.length - 1))];
-    const level = contourLevels.reduce((a, b) => Math.abs(b - value) < Math.abs(a - value) ? b : a);
-    const across = (i + 1) % size ? values[i + 1] - value : value - values[i - 1];
-    const down = i + size < values.length ? values[i + size] - value : value - values[i - size];
+    const across = values[(i + 1) % size ? i + 1 : i - 1] - value, down = values[i < size ? i + size : i - size] - value;
     // The distance of the contour in pixels, as if the objective were a plane here.
-    const distance = Math.abs(value - level) / (Math.hypot(across, down) + 1e-9);
+    const distance = Math.abs(value - nearestLevel(value)) / (Math.sqrt(across * across + down * down) + 1e-9);
     const line = 0.4 * Math.min(Math.max(1.3 * size / 600 - distance, 0), 1);
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = color[c] + line * (255 - color[c]);
     image.data[4 * i + 3] = 255;

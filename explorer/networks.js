@@ -5,10 +5,9 @@ function bytes(base64) {
   return Uint8Array.from(atob(base64), character => character.charCodeAt(0));
 }
 
-// Layers by their names, from base64 of little-endian float32.
+// The layers of a network, from base64 of little-endian float32.
 function network(layers) {
-  return Object.fromEntries(Object.entries(layers).map(([name, weights]) => [
-    name, weights.map(base64 => new Float32Array(bytes(base64).buffer))]));
+  return layers.map(weights => weights.map(base64 => new Float32Array(bytes(base64).buffer)));
 }
 
 function relu(x) {
@@ -90,22 +89,22 @@ function pool(x, size, channels) {
 }
 
 // A point to the 784 pixels of its image, from 0 to 1.
-function decode(decoder, t) {
-  const expanded = relu(dense(t, decoder.expand));
-  const logits = convolve(relu(convolveTransposed(expanded, 14, decoder.conv_transpose)), 28, decoder.logits, 1);
-  return logits.map(logit => 1 / (1 + Math.exp(-logit)));
+function decode([expand, transposed, logits], t) {
+  const expanded = relu(dense(t, expand));
+  return convolve(relu(convolveTransposed(expanded, 14, transposed)), 28, logits, 1)
+    .map(logit => 1 / (1 + Math.exp(-logit)));
 }
 
 // The 784 pixels of an image to the probabilities of the ten labels.
-function classify(classifier, image) {
-  let x = pool(relu(convolve(image, 28, classifier.conv_1, 0)), 26, 32);
-  x = pool(relu(convolve(x, 13, classifier.conv_2, 0)), 11, 64);
-  x = relu(convolve(x, 5, classifier.conv_3, 0));
-  return softmax(dense(relu(dense(x, classifier.dense)), classifier.label_probs));
+function classify([conv1, conv2, conv3, hidden, labels], image) {
+  let x = pool(relu(convolve(image, 28, conv1, 0)), 26, 32);
+  x = pool(relu(convolve(x, 13, conv2, 0)), 11, 64);
+  x = relu(convolve(x, 5, conv3, 0));
+  return softmax(dense(relu(dense(x, hidden)), labels));
 }
 
 // A point to what its predictor says: the probabilities of the ten labels, or one value.
-function predict(predictor, t) {
-  const x = relu(dense(relu(dense(t, predictor.dense_1)), predictor.dense_2));
-  return predictor.value ? dense(x, predictor.value)[0] : softmax(dense(x, predictor.label_probs));
+function predict([first, second, last], t) {
+  const y = dense(relu(dense(relu(dense(t, first)), second)), last);
+  return y.length === 1 ? y[0] : softmax(y);
 }

@@ -45,6 +45,6 @@ def test_lab_says_how_root_can_start_it(make):
 
 def test_commands_of_the_readme_exist(make):
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    for target in ('run', 'test', 'test-all', 'lab', 'train', 'bench', 'notebook', 'docs', 'clean'):
+    for target in ('run', 'test', 'test-all', 'test-browser', 'explore', 'lab', 'train', 'bench', 'notebook', 'docs', 'clean'):
         assert f'make {target}' in readme
         assert make('--dry-run', target).returncode == 0
