@@ -48,7 +48,7 @@ explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browse
 	@echo 'Page to explore: $(CURDIR)/$(EXPLORER)'
 
 $(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.keras mnist_vae/*.py latent_search/*.py)
-	@$(BIN)/python explorer/build.py
+	@$(BIN)/python explorer/explore.py
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \

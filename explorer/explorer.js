@@ -107,7 +107,8 @@ function drawSearch() {
     paintImage($('best'), decode(vae().decoder, evaluations[best].slice(0, 2)));
     $('best').setAttribute('aria-label', `Best image so far, of evaluation ${best + 1}`);
     status = state.frame > values.length
-      ? `Result: evaluation ${best + 1} is the best, ${values[best].toFixed(3)} nats (minimum ${minimum()[2].toFixed(3)}).`
+      ? `Result: evaluation ${best + 1} is the best, ${values[best].toFixed(3)} nats. ` +
+        `The minimum is ${minimum()[2].toFixed(3)}.`
       : `Evaluation ${shown}: ${values[shown - 1].toFixed(3)} nats. Best so far: ${values[best].toFixed(3)}.`;
   }
   $('status').textContent = status;
@@ -181,7 +182,8 @@ function choices(id, names, chosen, choose) {
   options.className = 'options';
   names.forEach((name, i) => {
     const label = document.createElement('label');
-    label.innerHTML = `<input type="radio" name="${id}" value="${i}"${i === chosen ? ' checked' : ''}><span>${name}</span>`;
+    label.innerHTML = `<input type="radio" name="${id}"><span>${name}</span>`;
+    label.firstChild.checked = i === chosen;
     label.firstChild.addEventListener('change', () => { choose(i); showAll(); });
     options.append(label);
   });

@@ -16,7 +16,7 @@ function toPoint([x, y], size, [low, high]) {
   return [low + x / size * (high - low), high - y / size * (high - low)];
 }
 
-// The objective at the centre of each pixel: the prior exactly, the label's term interpolated between the grid's points.
+// The objective at the centre of each pixel: the prior exactly, the label's term interpolated between points of the grid.
 function objectiveAtPixels(terms, points, size, [low, high]) {
   const values = new Float32Array(size * size), scale = (points - 1) / size, step = (high - low) / size;
   for (let row = 0, k = 0; row < size; row++) {
@@ -47,7 +47,8 @@ function paintMap(canvas, values, colors, range) {
   const size = canvas.width, context = canvas.getContext('2d'), image = context.createImageData(size, size);
   for (let i = 0; i < values.length; i++) {
     const value = values[i], color = colors[Math.round(share(value, range) * (colors.length - 1))];
-    const across = values[(i + 1) % size ? i + 1 : i - 1] - value, down = values[i < size ? i + size : i - size] - value;
+    const across = values[(i + 1) % size ? i + 1 : i - 1] - value;
+    const down = values[i < size ? i + size : i - size] - value;
     // The distance of the contour in pixels, as if the objective were a plane here.
     const distance = Math.abs(value - nearestLevel(value)) / (Math.sqrt(across * across + down * down) + 1e-9);
     const line = 0.4 * Math.min(Math.max(1.3 * size / 600 - distance, 0), 1);
@@ -79,7 +80,7 @@ function fillAndStroke(context, fill, stroke, width) {
   context.fill();
 }
 
-// Marks the minima of all targets by their digits, that of `target` by a star, the evaluations of a search and the point.
+// Marks the minima of all targets by digits, that of `target` by a star, the evaluations of a search and the point.
 function paintMarks(canvas, { minima, target, evaluations, t, box }) {
   const size = canvas.width, context = canvas.getContext('2d'), unit = size / canvas.clientWidth;
   const place = point => toPixel(point, size, box);

@@ -1,5 +1,5 @@
-// The networks of the project in plain JavaScript. Features are flat Float32Arrays in the order row, column, channel, as
-// in Keras. A layer is a pair of its kernel and its bias. Zeros, which ReLU makes in plenty, are skipped.
+// The networks of the project in plain JavaScript. Features are flat Float32Arrays in Keras's order: row, column,
+// channel. A layer is a pair of its kernel and its bias. Zeros, which ReLU makes in plenty, are skipped.
 
 function bytes(base64) {
   return Uint8Array.from(atob(base64), character => character.charCodeAt(0));
