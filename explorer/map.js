@@ -16,7 +16,7 @@ function toPoint([x, y], size, [low, high]) {
   return [low + x / size * (high - low), high - y / size * (high - low)];
 }
 
-// The objective at the centre of each pixel: the prior exactly, the label's term interpolated between points of the grid.
+// The objective at the centre of each pixel. The prior is exact, the label's term is interpolated on the grid.
 function objectiveAtPixels(terms, points, size, [low, high]) {
   const values = new Float32Array(size * size), scale = (points - 1) / size, step = (high - low) / size;
   for (let row = 0, k = 0; row < size; row++) {

@@ -10,7 +10,8 @@ import pytest
 playwright = pytest.importorskip('playwright.sync_api', reason='needs Playwright: call `make test-browser`')
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-VAES = ('vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear')
+VAES = [('vae-predictor-off', 'without predictor'), ('vae-predictor-softmax', 'with classifier'),
+        ('vae-predictor-linear', 'with regressor')]
 
 
 @pytest.fixture(scope='module')
@@ -54,8 +55,11 @@ phone_only = pytest.mark.parametrize('page', ['phone'], indirect=True)
 
 def pixels(page, canvas='#image'):
     """What a canvas of 28 × 28 pixels shows, grey from 0 to 1."""
-    values = page.eval_on_selector(canvas, '''canvas => Array.from(
-        canvas.getContext('2d').getImageData(0, 0, 28, 28).data)''')
+    values = page.eval_on_selector(canvas, '''canvas => {
+        const copy = new OffscreenCanvas(28, 28).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        return Array.from(copy.getImageData(0, 0, 28, 28).data);
+    }''')
     colors = np.array(values).reshape(28, 28, 4)
     assert (colors[..., :3] == colors[..., :1]).all()
     return colors[..., 0] / 255
@@ -91,8 +95,7 @@ def middle(page, t=(0, 0)):
 
 
 @desk_only
-@pytest.mark.parametrize(('name', 'choice'), zip(VAES, ('without predictor', 'with classifier', 'with regressor'),
-                                                 strict=True))
+@pytest.mark.parametrize(('name', 'choice'), VAES)
 def test_images_are_those_of_keras(page, pretrained, rng, name, choice):
     points = np.vstack((rng.normal(size=(8, 2)), rng.uniform(-4, 4, size=(8, 2)))).clip(-4, 4).astype('float32')
     expected = pretrained[name].get_layer('decoder').predict_on_batch(points)[..., 0]
@@ -231,9 +234,12 @@ def test_map_is_the_objective(page, pretrained):
     expected = matplotlib.colormaps['viridis'](np.log(values / low) / np.log(high / low))[:, :3]
 
     choose(page, 'target', 4)
-    shown = [page.eval_on_selector('#map', '''(canvas, [x, y]) => Array.from(canvas.getContext('2d').getImageData(
-        (x + 4) / 8 * canvas.width, (4 - y) / 8 * canvas.height, 1, 1).data.slice(0, 3))''', t.tolist())
-             for t in places]
+    shown = page.eval_on_selector('#map', '''(canvas, places) => {
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.width).data;
+        const pixel = coordinate => Math.floor(coordinate / 8 * canvas.width);
+        return places.map(([x, y]) => Array.from(data.slice(
+            4 * (pixel(4 - y) * canvas.width + pixel(x + 4))).slice(0, 3)));
+    }''', places.tolist())
 
     assert np.median(np.abs(np.array(shown) / 255 - expected)) < 0.02
 
@@ -267,13 +273,14 @@ def test_replay_ends_at_the_best(page, pretrained):
 
 def test_replay_plays(page):
     page.click('#play')
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('Evaluation 3:')")
+    status = playwright.expect(page.locator('#status'))
+    status.to_have_text(re.compile('^Evaluation [2-9]:'))
     assert page.get_attribute('#play', 'aria-label') == 'Pause'
     page.fill('#frame', '52')  # This pauses.
     assert page.get_attribute('#play', 'aria-label') == 'Play'
     page.click('#play')
 
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('Result:')")
+    status.to_have_text(re.compile('^Result:'))
 
     assert page.get_attribute('#play', 'aria-label') == 'Play'
 
