@@ -53,7 +53,7 @@ class InteractiveFigure:
     def _redraw(self):
         figure = self._draw(**{name: control.value for name, control in self.controls.items()})
         file = io.BytesIO()
-        figure.savefig(file, format='png', dpi=75)
+        figure.savefig(file, format='png', dpi=90)
         plt.close(figure)  # Otherwise a notebook shows it once more.
         self.picture.value = file.getvalue()
 
@@ -155,7 +155,7 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
         image: what the point is decoded to, (28, 28, 1).
         target: the label.
     """
-    figure, axes = plt.subplots(1, len(objectives) + 2, figsize=(3.6 * len(objectives) + 5.8, 3.9),
+    figure, axes = plt.subplots(1, len(objectives) + 2, figsize=(2.8 * len(objectives) + 5.2, 3.4),
                                 layout='constrained', width_ratios=[*[1.2] * len(objectives), 0.85, 1.15])
     for axis, (name, nll) in zip(axes, objectives.items(), strict=False):
         _draw_map(axis, gx, gy, nll)
@@ -168,8 +168,9 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
     width = 0.8 / len(probs)
     for i, (name, of_name) in enumerate(probs.items()):
         axes[-1].bar(np.arange(num_labels) - 0.4 + (i + 0.5) * width, of_name, width, color=label_colors[i], label=name)
-    axes[-1].set(title='', xlabel='Label', ylabel='Probability', ylim=(0, 1), xticks=range(num_labels))
-    axes[-1].get_xticklabels()[target].set(weight='bold', color='white', backgroundcolor='black')
+    axes[-1].set(xlabel='Label', ylabel='Probability', ylim=(0, 1), xticks=range(num_labels))
+    axes[-1].get_xticklabels()[target].set(weight='bold', color='white', bbox={
+        'boxstyle': 'round,pad=0.2', 'facecolor': 'black', 'edgecolor': 'none'})
     axes[-1].legend(loc='lower center', bbox_to_anchor=(0.5, 1), fontsize=10, frameon=False)
     figure.suptitle(f'The point ({t[0]:.2f}, {t[1]:.2f}), and the objectives for {target} (star: minimum)')
     return figure
@@ -188,13 +189,13 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
         title: of the figure.
     """
     num, best = len(X), values[:len(X)].argmin()
-    figure = plt.figure(figsize=(13, 4.2), layout='constrained')
+    figure = plt.figure(figsize=(11, 3.7), layout='constrained')
     plane, last, best_so_far, curve = figure.subplots(1, 4, width_ratios=(1.25, 0.8, 0.8, 1.5))
     _draw_map(plane, gx, gy, nll)
     plane.plot(*X.T, '-', color='white', linewidth=0.8, alpha=0.5)
     plane.plot(*X.T, 'o', markersize=5, color='white', markeredgecolor='black', clip_on=False)
     plane.plot(*X[-1], 'o', markersize=8, color='orange', markeredgecolor='black', clip_on=False)
-    plane.set_title('Orange: the last; star: minimum', fontsize=11)
+    plane.set_title('orange: the last; star: minimum', fontsize=11)
     for axis, index, name in ((last, num - 1, f'evaluation {num}'), (best_so_far, best, f'best so far ({best + 1})')):
         axis.imshow(np.squeeze(images[index]), cmap='gray', vmin=0, vmax=1)
         axis.set_title(f'{name}\n{values[index]:.3f} nats', fontsize=11)

@@ -53,14 +53,14 @@ def test_explore_latent_space(vae, drawn):
     objective = nll_all_targets(predictor, GRID)
 
     explorer = explore_latent_space(GX, GY, {'predictor': objective}, {'predictor': predictor}, decoder, target=4)
-    before = explorer.picture.value
+    before = bytes(explorer.picture.value)
     explorer.controls['t_1'].value = 1.25
     explorer.controls['t_2'].value = -0.75
     explorer.controls['target'].value = 7
 
     t = np.array([[1.25, -0.75]])
     plane, image, bars = drawn[-1].axes
-    assert explorer.picture.value.startswith(b'\x89PNG') and explorer.picture.value != before
+    assert bytes(explorer.picture.value).startswith(b'\x89PNG') and explorer.picture.value != before
     assert len(drawn) == 4 and plt.get_fignums() == []
     assert plane.get_title() == (f'predictor: {nll_all_targets(predictor, t)[0, 7]:.2f} nats\n'
                                  f'(minimum {objective[:, 7].min():.2f})')
@@ -137,7 +137,7 @@ def test_picture_stays_where_there_is_no_kernel():
     shown = figure._repr_mimebundle_()
     assert VIEW in shown
     assert base64.b64decode(shown['image/png']) == figure.picture.value
-    assert plt.imread(io.BytesIO(figure.picture.value)).shape == (75, 75, 4)
+    assert plt.imread(io.BytesIO(figure.picture.value)).shape == (90, 90, 4)
 
 
 @pytest.mark.slow
@@ -152,5 +152,5 @@ def test_executed_notebook_holds_the_picture_only(tmp_path):
 
     output, = notebook.cells[0].outputs
     assert VIEW not in output.data and 'widgets' not in notebook.metadata
-    assert plt.imread(pngs[0]).shape == (225, 75, 4)
+    assert plt.imread(pngs[0]).shape == (270, 90, 4)
     assert page.read_text().count('<img') == 1
