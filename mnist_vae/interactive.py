@@ -212,7 +212,7 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
     curve.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     curve.set_yticks([level for level in (2, 3, 4, 6, 8, 12, 16, 24, 32) if values.min() <= 1.2 * level
                       and level <= 1.1 * values.max()])
-    curve.legend(loc='upper right', fontsize=10)
+    curve.legend(loc='center right', fontsize=10)
     figure.suptitle(title)
     return figure
 
@@ -220,7 +220,10 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
 def _draw_map(axis, gx, gy, nll):
     norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
     values = nll.reshape(gx.shape)
-    axis.pcolormesh(gx, gy, values, cmap='viridis', norm=norm, shading='gouraud', rasterized=True)
+    # Points of the grid are the centres of pixels.
+    extent = [coordinates.flat[end] + sign * np.ptp(coordinates) / (size - 1) / 2
+              for coordinates, size in zip((gx, gy), gx.shape[::-1], strict=True) for end, sign in ((0, -1), (-1, 1))]
+    axis.imshow(values, cmap='viridis', norm=norm, origin='lower', interpolation='bilinear', extent=extent)
     axis.contour(gx, gy, values, levels=[2, 3, 4, 6, 8, 12, 16, 24], colors='white', linewidths=0.6, alpha=0.5)
     best = nll.argmin()
     axis.plot(gx.flat[best], gy.flat[best], '*', markersize=15, color='red', markeredgecolor='white', zorder=3)

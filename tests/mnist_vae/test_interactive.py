@@ -68,7 +68,7 @@ def test_explore_latent_space(vae, drawn):
     np.testing.assert_allclose([bar.get_height() for bar in bars.patches],
                                predict(predictor, t.astype('float32'), '')[0], rtol=1e-6)
     assert bars.get_xticklabels()[7].get_weight() == 'bold' != bars.get_xticklabels()[4].get_weight()
-    np.testing.assert_array_equal(plane.lines[0].get_xydata(), t)
+    np.testing.assert_array_equal(plane.lines[1].get_xydata(), t)
     assert (explorer.controls['t_1'].min, explorer.controls['t_2'].max) == (-4, 3)
 
 
@@ -115,6 +115,16 @@ def test_two_objectives_side_by_side():
     assert [axis.get_title().split(':')[0] for axis in figure.axes[:2]] == ['a', 'b']
     assert [bar.get_height() for bar in figure.axes[3].patches] == [*probs['a'], *probs['b']]
     assert [text.get_text() for text in figure.axes[3].get_legend().get_texts()] == ['a', 'b']
+
+
+def test_map_lies_where_its_grid_does():
+    figure = plot_evaluations(GX, GY, NLL, np.zeros((1, 2)), np.ones(1), np.zeros((1, 28, 28, 1)), '')
+
+    shown, axis = figure.axes[0].images[0], figure.axes[0]
+    left, right, bottom, top = shown.get_extent()
+    np.testing.assert_allclose((left, right, bottom, top), (-4 - 4 / 19, 4 + 4 / 19, -3 - 3 / 19, 3 + 3 / 19))
+    np.testing.assert_array_equal(shown.get_array(), NLL.reshape(20, 20))
+    assert shown.origin == 'lower' and axis.get_xlim() == (-4, 4) and axis.get_ylim() == (-3, 3)
 
 
 def test_first_evaluation():
