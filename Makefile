@@ -7,11 +7,14 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
+EXPLORER := build/explore.html
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # Several processes at once, so one thread each.
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
-.PHONY: run test test-all test-backends test-outputs test-jax test-torch lab images train bench notebook docs clean
+.PHONY: run test test-all test-backends test-outputs test-jax test-torch test-browser lab explore images train bench \
+    notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
@@ -23,8 +26,9 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 
 test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
 	$(BIN)/$(PIP) -e '.[dask]' -c constraints.txt
-	$(PYTEST) 3 -m slow  # Many of them wait for another process.
+	$(PYTEST) 3 -m 'slow and not browser'  # Many of them wait for another process.
 	$(MAKE) test-backends
+	@if [ -n '$(CHROMIUM)' ]; then $(MAKE) test-browser; else echo 'Skipped: make test-browser needs Chromium.'; fi
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
@@ -35,6 +39,20 @@ test-outputs:
 
 test-jax test-torch: test-%:
 	$(ONE_THREAD) KERAS_BACKEND=$* $(BIN)/python -m pytest -m backends
+
+test-browser: $(INSTALLED)  ## install Playwright, and try the page of `make explore` in the Chromium that is there
+	@if [ -z '$(CHROMIUM)' ]; then \
+	    echo 'There is no Chromium. Install it (Debian: apt install chromium), or name one: make test-browser CHROMIUM=PATH'; \
+	    exit 1; fi
+	$(BIN)/$(PIP) -e '.[browser]' -c constraints.txt
+	@$(MAKE) $(EXPLORER)
+	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest -m browser
+
+explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browser
+	@echo 'Page to explore: $(CURDIR)/$(EXPLORER)'
+
+$(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.keras mnist_vae/*.py latent_search/*.py)
+	@$(BIN)/python explorer/explore.py
 
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \

@@ -44,6 +44,7 @@ from mnist_vae.figures import (
     plot_reconstructions, plot_top, plot_variations, table,
 )
 from mnist_vae.image_files import save_images
+from mnist_vae.interactive import explore_latent_space, replay_evaluations
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
 )
@@ -68,14 +69,16 @@ __all__ = [
     'variations_table',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
-    'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',
-    'create_nll_with_gradient', 'create_optimizer', 'create_player', 'distinct_distance', 'encode', 'image_shape',
-    'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds', 'linear_value_r2', 'load_data',
-    'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance', 'models_dir', 'native_precision',
-    'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images',
-    'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',
-    'plot_regret', 'plot_top', 'plot_variations', 'predict', 'probability_floor', 'run_searches', 'sample_around',
-    'save_images', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
+    'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll',
+    'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player', 'distinct_distance',
+    'encode', 'explore_latent_space', 'image_shape', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions',
+    'latent_bounds', 'linear_value_r2', 'load_data', 'load_digits', 'load_manifest', 'load_mnist',
+    'mean_pixel_distance', 'models_dir', 'native_precision', 'nll_all_targets', 'nll_minima', 'nll_norm',
+    'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_latent_spaces',
+    'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions', 'plot_regret',
+    'plot_top', 'plot_variations', 'predict', 'probability_floor', 'replay_evaluations', 'run_searches',
+    'sample_around', 'save_images', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions',
+    'widest_radius',
 ]
 
 _root = Path(__file__).resolve().parent

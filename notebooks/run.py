@@ -90,12 +90,16 @@ def execute(notebook, folder):
 
     # The kernel warns at each start that others on this machine might listen to it.
     client = _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True,
+                             store_widget_state=False,
                              on_cell_start=announce, extra_arguments=['--IPKernelApp.log_level=ERROR'],
                              resources={'metadata': {'path': str(folder)}})
     client.on_notebook_start = client.interrupt_kernel_on_ctrl_c
     client.execute()
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.
+        for output in cell.get('outputs', []):
+            if 'image/png' in output.get('data', {}):  # Widgets need this kernel; their picture remains.
+                output.data.pop('application/vnd.jupyter.widget-view+json', None)
     notebook.metadata.kernelspec = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
 
 

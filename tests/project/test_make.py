@@ -55,6 +55,20 @@ def test_images_passes_on_variables(variables, command, make):
 
 def test_commands_of_the_readme_exist(make):
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    for target in ('run', 'test', 'test-all', 'lab', 'images', 'train', 'bench', 'notebook', 'docs', 'clean'):
+    for target in ('run', 'test', 'test-all', 'test-browser', 'explore', 'lab', 'images', 'train', 'bench', 'notebook',
+                   'docs', 'clean'):
         assert f'make {target}' in readme
         assert make('--dry-run', target).returncode == 0
+
+
+def test_browser_test_says_what_is_missing(make):
+    done = make('test-browser', 'CHROMIUM=')
+
+    assert done.returncode != 0 and 'pytest' not in done.stdout
+    assert 'There is no Chromium. Install it' in done.stdout
+
+
+def test_all_tests_say_that_the_browser_test_is_skipped(make):
+    shown = make('--dry-run', 'test-all', 'CHROMIUM=').stdout
+
+    assert 'Skipped: make test-browser needs Chromium.' in shown

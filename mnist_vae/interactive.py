@@ -1,0 +1,230 @@
+"""Figures of a latent space of two dimensions that widgets change, in a notebook with a kernel.
+
+Where there is no kernel, as in a page, the same figure stands as an image. Functions take grids, points and values,
+wherever these come from.
+"""
+
+import base64
+import io
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+from latent_search.points import check_points
+from mnist_vae.data import check_target, num_labels
+from mnist_vae.figures import label_colors
+from mnist_vae.measures import predict
+from mnist_vae.objectives import nll_of_probs
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Widgets
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class InteractiveFigure:
+    """Widgets with a figure that follows them. A notebook displays it.
+
+    Its output also holds the figure as PNG, as it was when it was displayed. A page without a kernel shows this.
+
+    Attributes:
+        controls: a dict from names to the widgets. Set the `value` of one to change the figure.
+        picture: the widget with the figure, whose `value` is a PNG file.
+    """
+
+    def __init__(self, controls, draw, *others):
+        """Creates it.
+
+        Args:
+            controls: a dict from names to widgets with a value.
+            draw: a function of these values, by their names, that returns a Matplotlib figure.
+            *others: widgets that stand before the controls, such as a player.
+        """
+        import ipywidgets
+
+        self.controls, self._draw = controls, draw
+        self.picture = ipywidgets.Image(format='png', layout={'max_width': '100%'})
+        row = ipywidgets.HBox([*others, *controls.values()], layout={'flex_flow': 'row wrap'})
+        self._widget = ipywidgets.VBox([row, self.picture])
+        for control in controls.values():
+            control.observe(lambda change: self._redraw(), names='value')
+        self._redraw()
+
+    def _redraw(self):
+        figure = self._draw(**{name: control.value for name, control in self.controls.items()})
+        file = io.BytesIO()
+        figure.savefig(file, format='png', dpi=90)
+        plt.close(figure)  # Otherwise a notebook shows it once more.
+        self.picture.value = file.getvalue()
+
+    def _repr_mimebundle_(self, **_):
+        bundle = self._widget._repr_mimebundle_()
+        return {**bundle, 'image/png': base64.b64encode(self.picture.value).decode()}
+
+
+def explore_latent_space(gx, gy, objectives, label_probs, decoder, target=4, t=(0.0, 0.0)):
+    """Shows what a point is decoded to, what its label is read as, and the objectives there; sliders move the point.
+
+    Args:
+        gx: first coordinates of a grid, (m, k).
+        gy: second coordinates, (m, k).
+        objectives: a dict from names to objectives at the grid's points, (m * k, 10), nats; see `nll_all_targets`.
+        label_probs: a dict from the same names to the Keras models from points to label probabilities (n, 10).
+        decoder: a Keras model from points to images.
+        target: the label whose objectives are drawn at first.
+        t: the point at first, two numbers.
+
+    Returns:
+        An `InteractiveFigure` with the controls 't_1', 't_2' and 'target'.
+
+    Raises:
+        ValueError: the names differ, an objective does not belong to the grid, or the target is not a label.
+    """
+    import ipywidgets
+
+    if objectives.keys() != label_probs.keys():
+        raise ValueError(f'objectives and label_probs must have the same names, got {", ".join(objectives)} and '
+                         f'{", ".join(label_probs)}.')
+    for name, nll in objectives.items():
+        if np.shape(nll) != (gx.size, num_labels):
+            raise ValueError(f'The objective {name!r} must have shape ({gx.size}, 10), a row for each point of the '
+                             f'grid, got {np.shape(nll)}.')
+    check_target(target)
+
+    def draw(t_1, t_2, target):
+        point = np.array([[t_1, t_2]])
+        probs = {name: predict(model, point.astype('float32'), name) for name, model in label_probs.items()}
+        values = {name: nll_of_probs(of_name, point)[0, target] for name, of_name in probs.items()}
+        return plot_point(gx, gy, {name: nll[:, target] for name, nll in objectives.items()}, point[0], values,
+                          {name: of_name[0] for name, of_name in probs.items()},
+                          predict(decoder, point.astype('float32'), 'decode')[0], target)
+
+    sliders = {f't_{axis}': ipywidgets.FloatSlider(value, min=coordinates.min(), max=coordinates.max(), step=0.05,
+                                                   description=f't_{axis}')
+               for axis, (value, coordinates) in enumerate(zip(t, (gx, gy), strict=True), start=1)}
+    targets = ipywidgets.Dropdown(options=range(num_labels), value=target, description='target')
+    return InteractiveFigure({**sliders, 'target': targets}, draw)
+
+
+def replay_evaluations(gx, gy, nll, X, Y, decoder, title):  # noqa: N803 (GPyOpt's names)
+    """Shows evaluations of an objective one after another, with the image of each and the best so far.
+
+    Args:
+        gx: first coordinates of a grid, (m, k).
+        gy: second coordinates, (m, k).
+        nll: the objective at the grid's points, (m * k,), nats.
+        X: the evaluated points in their order, (n, 2).
+        Y: their values, (n, 1), nats.
+        decoder: a Keras model from points to images.
+        title: of the figure.
+
+    Returns:
+        An `InteractiveFigure` with the control 'evaluation', from 1 to n; at first n. A player moves it too.
+
+    Raises:
+        ValueError: there are no evaluations in two dimensions, or `nll` does not belong to the grid.
+    """
+    import ipywidgets
+
+    X = check_points(X, 2)  # noqa: N806
+    if np.shape(nll) != (gx.size,):
+        raise ValueError(f'nll must have shape ({gx.size},), one value a point of the grid, got {np.shape(nll)}.')
+    images = predict(decoder, X.astype('float32'), 'decode')
+    slider = ipywidgets.IntSlider(len(X), min=1, max=len(X), description='evaluation')
+    player = ipywidgets.Play(value=len(X), min=1, max=len(X), interval=600)
+    ipywidgets.jslink((player, 'value'), (slider, 'value'))
+    return InteractiveFigure({'evaluation': slider}, lambda evaluation: plot_evaluations(
+        gx, gy, nll, X[:evaluation], Y[:, 0], images, title), player)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Figures
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def plot_point(gx, gy, objectives, t, values, probs, image, target):
+    """Draws a point over the objectives of a target, its decoded image and the probabilities of the ten labels.
+
+    Args:
+        gx: first coordinates of a grid, (m, k).
+        gy: second coordinates, (m, k).
+        objectives: a dict from names to the target's objectives at the grid's points, (m * k,), nats.
+        t: the point, (2,).
+        values: a dict from the same names to the objectives at the point, nats.
+        probs: a dict from the same names to the probabilities of the ten labels, (10,).
+        image: what the point is decoded to, (28, 28, 1).
+        target: the label.
+    """
+    figure, axes = plt.subplots(1, len(objectives) + 2, figsize=(2.8 * len(objectives) + 5.2, 3.4),
+                                layout='constrained', width_ratios=[*[1.2] * len(objectives), 0.85, 1.15])
+    for axis, (name, nll) in zip(axes, objectives.items(), strict=False):
+        _draw_map(axis, gx, gy, nll)
+        axis.plot(*t, 'o', markersize=11, markerfacecolor='none', markeredgecolor='black', markeredgewidth=4)
+        axis.plot(*t, 'o', markersize=11, markerfacecolor='none', markeredgecolor='white', markeredgewidth=2)
+        axis.set_title(f'{name}: {values[name]:.2f} nats\n(minimum {nll.min():.2f})', fontsize=11)
+    axes[-2].imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1)
+    axes[-2].set_title('decoded image', fontsize=11)
+    axes[-2].set_axis_off()
+    width = 0.8 / len(probs)
+    for i, (name, of_name) in enumerate(probs.items()):
+        axes[-1].bar(np.arange(num_labels) - 0.4 + (i + 0.5) * width, of_name, width, color=label_colors[i], label=name)
+    axes[-1].set(xlabel='Label', ylabel='Probability', ylim=(0, 1), xticks=range(num_labels))
+    axes[-1].get_xticklabels()[target].set(weight='bold', color='white', bbox={
+        'boxstyle': 'round,pad=0.2', 'facecolor': 'black', 'edgecolor': 'none'})
+    axes[-1].legend(loc='lower center', bbox_to_anchor=(0.5, 1), fontsize=10, frameon=False)
+    figure.suptitle(f'The point ({t[0]:.2f}, {t[1]:.2f}), and the objectives for {target} (star: minimum)')
+    return figure
+
+
+def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyOpt's name)
+    """Draws the first evaluations of an objective over its map, their values, the last image and the best so far.
+
+    Args:
+        gx: first coordinates of a grid, (m, k).
+        gy: second coordinates, (m, k).
+        nll: the objective at the grid's points, (m * k,), nats.
+        X: the points evaluated so far in their order, (n, 2).
+        values: the values of all evaluations, (m,) with m ≥ n, nats. Those from n on are drawn pale.
+        images: their images, (m, 28, 28, 1).
+        title: of the figure.
+    """
+    num, best = len(X), values[:len(X)].argmin()
+    figure = plt.figure(figsize=(11, 3.7), layout='constrained')
+    plane, last, best_so_far, curve = figure.subplots(1, 4, width_ratios=(1.25, 0.8, 0.8, 1.5))
+    _draw_map(plane, gx, gy, nll)
+    plane.plot(*X.T, '-', color='white', linewidth=0.8, alpha=0.5)
+    plane.plot(*X.T, 'o', markersize=5, color='white', markeredgecolor='black', clip_on=False)
+    plane.plot(*X[-1], 'o', markersize=8, color='orange', markeredgecolor='black', clip_on=False)
+    plane.set_title('orange: the last; star: minimum', fontsize=11)
+    for axis, index, name in ((last, num - 1, f'evaluation {num}'), (best_so_far, best, f'best so far ({best + 1})')):
+        axis.imshow(np.squeeze(images[index]), cmap='gray', vmin=0, vmax=1)
+        axis.set_title(f'{name}\n{values[index]:.3f} nats', fontsize=11)
+        axis.set_axis_off()
+    order = np.arange(1, len(values) + 1)
+    curve.plot(order[num:], values[num:], 'o', markersize=4, color='lightgray')
+    curve.plot(order[:num], values[:num], 'o', markersize=4, color=label_colors[0], label='evaluation')
+    curve.plot(num, values[num - 1], 'o', markersize=8, color='orange', markeredgecolor='black')
+    curve.plot(order[:num], np.minimum.accumulate(values[:num]), drawstyle='steps-post', color=label_colors[1],
+               label='best so far')
+    curve.axhline(nll.min(), linestyle=':', color='black', label='minimum on the grid')
+    curve.set(xlabel='Evaluation', ylabel='Objective (nats)', yscale='log', xlim=(0, len(values) + 1))
+    curve.yaxis.set_major_formatter('{x:g}')
+    curve.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    curve.set_yticks([level for level in (2, 3, 4, 6, 8, 12, 16, 24, 32) if values.min() <= 1.2 * level
+                      and level <= 1.1 * values.max()])
+    curve.legend(loc='center right', fontsize=10)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_map(axis, gx, gy, nll):
+    norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
+    values = nll.reshape(gx.shape)
+    # Points of the grid are the centres of pixels.
+    extent = [coordinates.flat[end] + sign * np.ptp(coordinates) / (size - 1) / 2
+              for coordinates, size in zip((gx, gy), gx.shape[::-1], strict=True) for end, sign in ((0, -1), (-1, 1))]
+    axis.imshow(values, cmap='viridis', norm=norm, origin='lower', interpolation='bilinear', extent=extent)
+    axis.contour(gx, gy, values, levels=[2, 3, 4, 6, 8, 12, 16, 24], colors='white', linewidths=0.6, alpha=0.5)
+    best = nll.argmin()
+    axis.plot(gx.flat[best], gy.flat[best], '*', markersize=15, color='red', markeredgecolor='white', zorder=3)
+    axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal', xlim=(gx.min(), gx.max()), ylim=(gy.min(), gy.max()))
