@@ -56,9 +56,9 @@ __all__ = [
     'Conv2DTranspose', 'FAST_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'assess_top',
     'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
     'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
-    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained',
-    'load_published_searches', 'load_regret_curves', 'plot_architecture', 'predictor_weight', 'recipe_for', 'reconstruct', 'reconstruction_loss',
-    'save_pretrained', 'train',
+    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
+    'load_pretrained', 'load_published_searches', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
+    'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'assess_around',
     'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll', 'create_nll_predict',

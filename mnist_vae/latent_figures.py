@@ -57,8 +57,8 @@ def plot_value_walk(t, y, walk, title, end=9):
         end: the largest value that occurs among the labels; images beyond it have a row of their own.
     """
     beyond = walk['values'] > end
-    figure = plt.figure(figsize=(14, 8.6), layout='constrained')
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    figure = plt.figure(figsize=(14, 7.2), layout='constrained')
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
     near, far = upper.subplots(1, 2)
     for axis in (near, far):
         points = axis.scatter(*check_points(t, 2).T, c=y, cmap=plt.get_cmap('viridis', 10), vmin=-0.5, vmax=9.5,
@@ -70,11 +70,11 @@ def plot_value_walk(t, y, walk, title, end=9):
             if value % 1 == 0 and (value > end) == (axis is far):
                 axis.annotate(f'{value:g}', point, (0, 8), textcoords='offset points', fontsize=12, weight='bold',
                               ha='center', path_effects=[withStroke(linewidth=3, foreground='white')])
-        axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal', adjustable='datalim')
+        axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal')
     near.set_title(f'up to {end}')
     far.set_title(f'all of it; orange: predicted values beyond {end}')
     low, high = (f(walk['points'][~beyond], axis=0) for f in (np.min, np.max))
-    near.set(xlim=(low[0] - 0.4, high[0] + 0.4), ylim=(low[1] - 0.4, high[1] + 0.4))
+    near.set(xlim=(low[0] - 0.4, high[0] + 0.4), ylim=(low[1] - 0.5, high[1] + 0.5))
     upper.colorbar(matplotlib.cm.ScalarMappable(points.norm, points.cmap), ax=(near, far), ticks=range(10),
                    label='Digit value')
     _draw_strips(lower.subplots(), walk, beyond)

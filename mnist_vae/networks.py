@@ -82,18 +82,19 @@ def plot_networks(networks, title):
         raise ValueError('plot_networks draws one network or more, got none.')
     columns = {name: _columns(blocks) for name, blocks in networks.items()}
     tallest = [max(_size(block.shape)[1] for block in blocks) for blocks in networks.values()]
-    heights = [tall + 1.3 for tall in tallest]
-    right = _pitch * max(max(column.values()) for column in columns.values()) + 0.75
-    figure, axis = plt.subplots(figsize=(13, 13 * sum(heights) / (right + 0.55) + 0.7), layout='constrained')
+    heights = [tall + 1.4 for tall in tallest]
+    right = _pitch * max(max(column.values()) for column in columns.values()) + 1.2
+    figure, axis = plt.subplots(figsize=(13, 13 * sum(heights) / (right + 0.55) + 0.9), layout='constrained')
     axis.set(xlim=(-0.55, right), ylim=(-sum(heights), 0), aspect='equal')
     axis.set_axis_off()
     for (name, blocks), top, tall in zip(networks.items(), -np.cumsum([0, *heights[:-1]]), tallest, strict=True):
         axis.axhline(top, color='lightgrey', linewidth=1)
         axis.text(-0.52, top - 0.06, f'{name}: {sum(block.parameters for block in blocks):,} parameters', fontsize=13,
                   weight='bold', va='top')
-        _draw_network(axis, blocks, columns[name], top - 0.5 - tall / 2, tall)
-    figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors, their height is the '
-                    'logarithm of their length.', fontsize=13)
+        _draw_network(axis, blocks, columns[name], top - 0.6 - tall / 2, tall)
+    figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors; the height is the logarithm '
+                    'of the length.\nBelow a layer: name, type, kernel and activation, number of parameters',
+                    fontsize=12)
     return figure
 
 
@@ -121,11 +122,10 @@ def _draw_network(axis, blocks, columns, middle, tall):
         center = x + (size[0] + size[2]) / 2
         axis.text(center, top + 0.03, ' × '.join(f'{n:,}' for n in block.shape), fontsize=11, ha='center', va='bottom')
         lines = [block.name, *(() if block.kind == 'InputLayer' else (block.kind, block.detail)),
-                 f'{block.parameters:,} parameters' if block.parameters else '']
-        if len(beside) > 1:
-            lines = [f'{block.name}: {block.kind}', *lines[2:]]
-        axis.text(center, y - (0.1 if len(beside) > 1 else tall / 2 + 0.15), '\n'.join(filter(None, lines)),
-                  fontsize=10, ha='center', va='top', linespacing=1.2)
+                 f'{block.parameters:,}' if block.parameters else '']
+        x, y, ha, va = ((x + size[0] + size[2] + 0.1, y, 'left', 'center') if len(beside) > 1 else
+                        (center, y - tall / 2 - 0.15, 'center', 'top'))
+        axis.text(x, y, '\n'.join(filter(None, lines)), fontsize=10, ha=ha, va=va, linespacing=1.2)
 
 
 def _size(shape):

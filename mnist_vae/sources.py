@@ -12,7 +12,7 @@ def show_source(*functions):
     """
     from IPython.display import Markdown
 
-    return Markdown('```python\n' + '\n\n'.join(map(_source, functions)) + '\n```')
+    return Markdown('```python\n' + '\n\n\n'.join(map(_source, functions)) + '\n```')
 
 
 def _source(function):
@@ -20,7 +20,7 @@ def _source(function):
     documented = ast.parse(source).body[0]
     docstring = ast.get_docstring(documented)
     if docstring is None:
-        return source
-    lines, first = source.split('\n'), documented.body[0]
+        return source.rstrip()
+    lines, first = source.rstrip().split('\n'), documented.body[0]
     summary = ' ' * first.col_offset + f'"""{docstring.splitlines()[0]}"""'
     return '\n'.join([*lines[:first.lineno - 1], summary, *lines[first.end_lineno:]])
