@@ -148,8 +148,8 @@ def posterior_as_published(domain: Array, X: Array, Y: Array, state: NDArray[np.
 def published_optimizer(domain: Array, X: Array, Y: Array, **settings: Any) -> Any:  # noqa: N803
     """GPyOpt's optimizer with the article's settings, which knows the evaluations so far.
 
-    For the arguments see `propose_as_published`. In the article, GPyOpt draws two starting points and calls the objective
-    itself; here the search does both.
+    For the arguments see `propose_as_published`. In the article, GPyOpt draws two starting points and calls the
+    objective itself; here the search does both.
     """
     return import_gpyopt().methods.BayesianOptimization(
         f=None, domain=_as_gpyopt(domain), X=X, Y=Y, model_type='GP', acquisition_type='EI', acquisition_jitter=0.01,

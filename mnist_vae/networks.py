@@ -92,8 +92,8 @@ def plot_networks(networks, title):
         axis.text(-0.52, top - 0.06, f'{name}: {sum(block.parameters for block in blocks):,} parameters', fontsize=13,
                   weight='bold', va='top')
         _draw_network(axis, blocks, columns[name], top - 0.6 - tall / 2, tall)
-    figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors; the height is the logarithm '
-                    'of the length.\nBelow a layer: name, type, kernel and activation, number of parameters',
+    figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors; the height is the '
+                    'logarithm of the length.\nBelow a layer: name, type, kernel and activation, number of parameters',
                     fontsize=12)
     return figure
 

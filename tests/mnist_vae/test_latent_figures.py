@@ -25,7 +25,7 @@ def test_manifolds(rng):
     images = {name: np.zeros((9, 28, 28, 1)) for name in ('first', 'second')}
     images['first'][1] = 1  # The second point of the grid: in the middle of the lowest row.
     images['second'][8] = rng.random((28, 28, 1))  # The last: top right.
-    read = {'first': np.full(9, 4), 'second': np.full(9, 7)}
+    read = {'first': np.array([0, 4, 1, 2, 3, 5, 6, 8, 9]), 'second': np.array([0, 1, 2, 3, 4, 5, 6, 8, 7])}
 
     figure = plot_manifolds(images, read, [(-4, 4), (-2, 2)], 'grids')
 

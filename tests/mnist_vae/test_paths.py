@@ -25,10 +25,10 @@ def test_along_a_ray():
 
 
 def test_along_a_hyperbola():
-    values, points = gradient_path(saddle, [2.0, 1.0], np.arange(1, 7))
+    values, points = gradient_path(saddle, [2.0, 1.0], [2, 10, 20], max_step=10)
 
     np.testing.assert_allclose(points[:, 0] * points[:, 1], values, atol=1e-3)
-    np.testing.assert_allclose(points[:, 0] ** 2 - points[:, 1] ** 2, 3, atol=0.1)
+    np.testing.assert_allclose(points[:, 0] ** 2 - points[:, 1] ** 2, 3, atol=0.15)
 
 
 def test_path_ends_at_an_extremum():
