@@ -6,10 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from mnist_vae.backend import keras
-from mnist_vae.figures import label_colors
 
-_colors = {'InputLayer': 'white', 'Conv2D': label_colors[0], 'Conv2DTranspose': label_colors[9],
-           'Dense': label_colors[1], 'MaxPooling2D': label_colors[7]}
+_colors = {'InputLayer': 'white', 'Conv2D': 'skyblue', 'Conv2DTranspose': 'steelblue', 'Dense': 'orange',
+           'MaxPooling2D': 'khaki'}
 
 # Distance of two layers as drawn.
 _pitch = 1.42
@@ -82,7 +81,7 @@ def plot_networks(networks, title):
         raise ValueError('plot_networks draws one network or more, got none.')
     columns = {name: _columns(blocks) for name, blocks in networks.items()}
     tallest = [max(_size(block.shape)[1] for block in blocks) for blocks in networks.values()]
-    heights = [tall + 1.4 for tall in tallest]
+    heights = [tall + 1.45 for tall in tallest]
     right = _pitch * max(max(column.values()) for column in columns.values()) + 1.2
     figure, axis = plt.subplots(figsize=(13, 13 * sum(heights) / (right + 0.55) + 0.9), layout='constrained')
     axis.set(xlim=(-0.55, right), ylim=(-sum(heights), 0), aspect='equal')
