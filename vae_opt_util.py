@@ -585,7 +585,7 @@ def load_regret_curves(name='curves', folder=benchmark_results_dir):
 def load_published_searches(folder=benchmark_results_dir):
     """Loads searches with the article's settings for the targets that it shows, as `make bench` has recorded them.
 
-    They were made on the pretrained models. GPyOpt takes most of a minute for all of them.
+    They were made on the pretrained models, with seed 0.
 
     Returns:
         A dict from targets to searches that know these evaluations.
