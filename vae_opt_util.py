@@ -45,6 +45,8 @@ from mnist_vae.figures import (
 )
 from mnist_vae.image_files import save_images
 from mnist_vae.interactive import explore_latent_space, replay_evaluations
+from mnist_vae.article_values import article_ten_best, ten_best_table
+from mnist_vae.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
 )
@@ -52,7 +54,10 @@ from mnist_vae.objectives import (
     create_decode_classify, create_nll, create_nll_predict, create_nll_with_gradient, nll_all_targets, nll_minima,
     nll_norm, nll_of_probs, nll_prior, probability_floor,
 )
+from mnist_vae.networks import network_blocks, plot_networks
+from mnist_vae.paths import create_value_with_gradient, gradient_path, interpolate, walk_along_value
 from mnist_vae.pretrained import load_manifest, versions
+from mnist_vae.sources import show_source
 # isort: on
 
 __all__ = [
@@ -60,24 +65,26 @@ __all__ = [
     'Conv2DTranspose', 'FAST_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'assess_top',
     'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
     'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
-    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence', 'load_pretrained',
-    'load_regret_curves', 'plot_architecture', 'predictor_weight', 'recipe_for', 'reconstruct', 'reconstruction_loss',
-    'save_pretrained', 'train',
+    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
+    'load_pretrained', 'load_published_searches', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
+    'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Measures and tables of what the notebooks find
-    'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels', 'objectives_table',
-    'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'top_table', 'typical_table',
-    'variations_table',
+    'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
+    'objectives_table', 'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
+    'top_table', 'typical_table', 'variations_table',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
     'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll',
-    'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player', 'distinct_distance',
-    'encode', 'explore_latent_space', 'image_shape', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions',
-    'latent_bounds', 'linear_value_r2', 'load_data', 'load_digits', 'load_manifest', 'load_mnist',
-    'mean_pixel_distance', 'models_dir', 'native_precision', 'nll_all_targets', 'nll_minima', 'nll_norm',
-    'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_latent_spaces',
-    'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions', 'plot_regret',
-    'plot_top', 'plot_variations', 'predict', 'probability_floor', 'replay_evaluations', 'run_searches',
-    'sample_around', 'save_images', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions',
+    'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player',
+    'create_value_with_gradient', 'distinct_distance', 'encode', 'explore_latent_space', 'gradient_path',
+    'image_shape', 'interpolate', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds',
+    'linear_value_r2', 'load_data', 'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance',
+    'models_dir', 'native_precision', 'network_blocks', 'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs',
+    'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_interpolations', 'plot_latent_spaces',
+    'plot_learning_curves', 'plot_manifolds', 'plot_networks', 'plot_nll', 'plot_principal_components',
+    'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_value_walk', 'plot_variations', 'predict',
+    'probability_floor', 'replay_evaluations', 'run_searches', 'sample_around', 'save_images',
+    'search_with_gradients', 'show_source', 'spaced_best', 'table', 'top', 'versions', 'walk_along_value',
     'widest_radius',
 ]
 
@@ -565,15 +572,17 @@ def load_pretrained(name, folder=models_dir):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def assess_top(optimizer, target, decoder, classifier, judge, num=10):
-    """Decodes the best distinct evaluations of a search (see `top`) and reads the images.
+def assess_top(optimizer, target, decoder, classifier, judge, num=10, distance=None):
+    """Decodes the best distinct evaluations of a search and reads the images.
+
+    For `num` and `distance` see `top`: 0 gives the best as the article shows them, distinct or not.
 
     Returns:
         A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
         probabilities of the target, (m,); `read`, the labels that the judge reads, (m,); `diversity`, see
         `mean_pixel_distance`.
     """
-    points, values = top(optimizer, num)
+    points, values = top(optimizer, num, distance)
     images = predict(decoder, points.astype('float32'), 'decode')
     by_judge = predict(judge, images, 'judge')
     return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
@@ -584,3 +593,27 @@ def assess_top(optimizer, target, decoder, classifier, judge, num=10):
 def load_regret_curves(name='curves', folder=benchmark_results_dir):
     """Loads the regret that `make bench` has measured; see `latent_search.figures.load_regret_curves`."""
     return latent_search.figures.load_regret_curves(name, folder)
+
+
+def load_published_searches(folder=benchmark_results_dir):
+    """Loads searches with the article's settings for the targets that it shows, as `make bench` has recorded them.
+
+    They were made on the pretrained models, with seed 0.
+
+    Returns:
+        A dict from targets to searches that know these evaluations.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged.
+    """
+    path = Path(folder) / 'published_searches.csv'
+    if not path.exists():
+        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
+    rows = np.loadtxt(path, delimiter=',', skiprows=1)
+    searches = {int(target): create_optimizer(None, [(-4.0, 4.0)] * 2, published=True)
+                for target in dict.fromkeys(rows[:, 0])}
+    for target, search in searches.items():
+        of_target = rows[rows[:, 0] == target]
+        search.add_known(of_target[:, 1:3], of_target[:, 3:])
+    return searches

@@ -129,7 +129,7 @@ def propose_as_published(domain: Array, X: Array, Y: Array, state: NDArray[np.ui
         np.linalg.LinAlgError: no model can be fitted.
     """
     with _as_gpyopt_needs_it(state):
-        return np.clip(_published(domain, X, Y, **settings).suggest_next_locations(), *domain.T)
+        return np.clip(published_optimizer(domain, X, Y, **settings).suggest_next_locations(), *domain.T)
 
 
 def posterior_as_published(domain: Array, X: Array, Y: Array, state: NDArray[np.uint32],  # noqa: N803
@@ -139,7 +139,7 @@ def posterior_as_published(domain: Array, X: Array, Y: Array, state: NDArray[np.
     They are in the units of the objective. For the arguments see `propose_as_published`; `t` are the points, (n, d).
     """
     with _as_gpyopt_needs_it(state):
-        optimizer = _published(domain, X, Y)
+        optimizer = published_optimizer(domain, X, Y)
         optimizer._update_model(optimizer.normalization_type)
         # GPyOpt models (Y − mean) / std, or Y − mean where all values are equal.
         scale = Y.std() or 1.0
@@ -148,7 +148,12 @@ def posterior_as_published(domain: Array, X: Array, Y: Array, state: NDArray[np.
     return Y.mean() + scale * mean, scale * std, scale * ei
 
 
-def _published(domain: Array, X: Array, Y: Array, **settings: Any) -> Any:  # noqa: N803
+def published_optimizer(domain: Array, X: Array, Y: Array, **settings: Any) -> Any:  # noqa: N803
+    """GPyOpt's optimizer with the article's settings, which knows the evaluations so far.
+
+    For the arguments see `propose_as_published`. In the article, GPyOpt draws two starting points and calls the
+    objective itself; here the search does both.
+    """
     return import_gpyopt().methods.BayesianOptimization(
         f=None, domain=_as_gpyopt(domain), X=X, Y=Y, model_type='GP', acquisition_type='EI', acquisition_jitter=0.01,
         exact_feval=False, **settings)

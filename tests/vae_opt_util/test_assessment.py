@@ -12,6 +12,8 @@ from vae_opt_util import (
     create_classifier,
     create_decoder,
     create_judge,
+    create_nll,
+    load_published_searches,
     load_regret_curves,
     mean_pixel_distance,
     nll_prior,
@@ -40,6 +42,14 @@ def test_assess_top(search):
     np.testing.assert_allclose(assessed['judge'], predict(judge, images, '')[:, 3])
     np.testing.assert_array_equal(assessed['read'], predict(judge, images, '').argmax(axis=1))
     assert assessed['diversity'] == mean_pixel_distance(images) > 0
+
+
+def test_assess_top_as_the_article_shows_it(search):
+    search.X, search.Y = np.repeat(search.X, 2, axis=0), np.repeat(search.Y, 2, axis=0)
+    networks = create_decoder(2), create_classifier(), create_judge()
+
+    assert len(np.unique(assess_top(search, 3, *networks, num=4)['values'])) == 4
+    assert len(np.unique(assess_top(search, 3, *networks, num=4, distance=0)['values'])) == 2
 
 
 def test_assess_top_of_a_search_without_evaluations(search):
@@ -72,3 +82,23 @@ def test_regret_curves_that_are_missing(tmp_path):
 @pytest.mark.parametrize('module', [vae_opt_util, alternatives])
 def test_all_public_names_exist(module):
     assert len(module.__all__) == len(set(module.__all__)) and all(hasattr(module, name) for name in module.__all__)
+
+
+def test_searches_as_published():
+    searches = load_published_searches()
+
+    assert list(searches) == [4, 3, 2, 5, 9]
+    assert all(search.X.shape == (52, 2) and search.published for search in searches.values())
+
+
+@pytest.mark.backends
+def test_recorded_values_are_the_objectives(pretrained):
+    decoder = pretrained['vae-predictor-softmax'].get_layer('decoder')
+    for target, search in load_published_searches().items():
+        objective = create_nll(decoder, pretrained['classifier'], target)
+        np.testing.assert_allclose(search.Y, objective(search.X), atol=0.01)
+
+
+def test_searches_as_published_that_are_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match='make bench'):
+        load_published_searches(tmp_path)

@@ -1,0 +1,139 @@
+"""Figures of what is decoded across latent spaces. Functions are handed arrays and return the figure."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patheffects import withStroke
+
+from latent_search.points import check_points
+from mnist_vae.figures import label_colors
+
+# Half of the prior's mass in two dimensions lies within √(2 log 2) of the origin, 95% within √(2 log 20).
+_prior_radius = np.sqrt(2 * np.log(20))
+
+
+def plot_manifolds(images, read, domain, title):
+    """Draws the images that several decoders make of the points of a grid, each in its place in latent space.
+
+    The colour of an image is that of the label which the judge reads. 95% of the prior's mass lies within the circle.
+
+    Args:
+        images: a dict from names of models to images at the points of `create_grid`, (n², 28, 28, 1).
+        read: a dict from the same names to the labels that the judge reads in them, (n²,).
+        domain: the box of the grid, two pairs `(low, high)`.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(1, len(images), figsize=(5 * len(images), 6.4), dpi=150, layout='compressed',
+                                sharey=True, squeeze=False)
+    (left, right), (low, high) = domain
+    for axis, (name, of_model) in zip(axes[0], images.items(), strict=True):
+        n = round(len(of_model) ** 0.5)
+        dx, dy = (right - left) / (n - 1) / 2, (high - low) / (n - 1) / 2
+        ink = of_model.reshape(n, n, 28, 28, 1)[::-1]  # The grid begins at the bottom, a picture at the top.
+        colors = np.array([matplotlib.colors.to_rgb(label_colors[label]) for label in read[name]]).reshape(n, n, 3)
+        tiles = 1 - ink * (1 - colors[::-1, :, np.newaxis, np.newaxis])
+        axis.imshow(tiles.transpose(0, 2, 1, 3, 4).reshape(n * 28, n * 28, 3).clip(0, 1),
+                    extent=(left - dx, right + dx, low - dy, high + dy), interpolation='antialiased')
+        axis.add_patch(plt.Circle((0, 0), _prior_radius, fill=False, color='black', linestyle='--', linewidth=1.2))
+        axis.set(title=name, xlabel='$t_1$')
+    axes[0, 0].set_ylabel('$t_2$')
+    handles = [plt.Line2D([], [], marker='s', linestyle='', markersize=9, color=color, label=str(label))
+               for label, color in enumerate(label_colors)]
+    figure.legend(handles=handles, loc='outside lower center', ncols=10, title='Label that the judge reads',
+                  columnspacing=1.2, handletextpad=0.1)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_value_walk(t, y, walk, title, end=9):
+    """Draws a walk along the gradient of the predicted value: its way among encoded images, and what it decodes to.
+
+    Args:
+        t: encoded images, (n, 2).
+        y: their labels, (n,).
+        walk: what `walk_along_value` returns: `values`, (m,); `points`, (m, 2); `images`, (m, 28, 28, 1); `read`, (m,);
+            `distance`, (m,).
+        title: of the figure.
+        end: the largest value that occurs among the labels; images beyond it have a row of their own.
+    """
+    beyond = walk['values'] > end
+    figure = plt.figure(figsize=(14, 7.2), layout='constrained')
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    near, far = upper.subplots(1, 2)
+    for axis in (near, far):
+        points = axis.scatter(*check_points(t, 2).T, c=y, cmap=plt.get_cmap('viridis', 10), vmin=-0.5, vmax=9.5,
+                              s=9 if axis is near else 3, linewidths=0, alpha=0.6, rasterized=True)
+        axis.plot(*walk['points'].T, '-', color='black', linewidth=1.5)
+        for part, color in ((~beyond, 'white'), (beyond, 'orange')):
+            axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=6)
+        for value, point in zip(walk['values'], walk['points'], strict=True):
+            if value % 1 == 0 and (value > end) == (axis is far):
+                axis.annotate(f'{value:g}', point, (0, 8), textcoords='offset points', fontsize=12, weight='bold',
+                              ha='center', path_effects=[withStroke(linewidth=3, foreground='white')])
+        axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal')
+    near.set_title(f'up to {end}')
+    far.set_title(f'all of it; orange: predicted values beyond {end}')
+    low, high = (f(walk['points'][~beyond], axis=0) for f in (np.min, np.max))
+    near.set(xlim=(low[0] - 0.4, high[0] + 0.4), ylim=(low[1] - 0.5, high[1] + 0.5))
+    upper.colorbar(matplotlib.cm.ScalarMappable(points.norm, points.cmap), ax=(near, far), ticks=range(10),
+                   label='Digit value')
+    _draw_strips(lower.subplots(), walk, beyond)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_strips(axis, walk, beyond):
+    width, height = 30, 78
+    rows = [row for row in (np.flatnonzero(~beyond), np.flatnonzero(beyond)) if len(row)]
+    for top, row in zip(range(0, height * len(rows), height), rows, strict=True):
+        for y, name, values, style in (
+                (-4, 'predicted value', [f'{value:g}' for value in walk['values']], {'weight': 'bold'}),
+                (38, 'judge reads', [f'{label}' for label in walk['read']], {}),
+                (51, 'distance to the nearest\nencoded image', [f'{d:.2f}' for d in walk['distance']], {})):
+            axis.text(-5, top + y, name, fontsize=10, ha='right', va='center')
+            for column, i in enumerate(row):
+                axis.text(column * width + 14, top + y, values[i], fontsize=10.5, ha='center', va='center', **style)
+        for column, i in enumerate(row):
+            _show(axis, walk['images'][i], column * width, top)
+    axis.set(xlim=(-95, max(map(len, rows)) * width), ylim=(height * len(rows) - 20, -12), aspect='equal')
+    axis.set_axis_off()
+
+
+def plot_interpolations(x, labels, strips, title):
+    """Draws interpolations between two images: the images themselves at the ends, and what is decoded between them.
+
+    Above an image is its distance from the first point in latent space, below it the label that the judge reads, and
+    how probable that is. Where it reads neither end's label, this is orange.
+
+    Args:
+        x: the two images, (2, 28, 28, 1).
+        labels: their labels, (2,).
+        strips: a dict from names of models to what `interpolate` returns, with an element for each point: `distance`,
+            `images`, `read` and `certainty`.
+        title: of the figure.
+    """
+    num = max(len(strip['images']) for strip in strips.values())
+    width, height = 36, 58
+    figure, axis = plt.subplots(figsize=(14, 14 * height * len(strips) / ((num + 2) * width + 60) + 0.5),
+                                layout='constrained')
+    for top, (name, strip) in zip(range(0, height * len(strips), height), strips.items(), strict=True):
+        axis.text(-8, top + 14, name, fontsize=12, ha='right', va='center')
+        places = [0, *(np.arange(1, num + 1) * width + 8), (num + 1) * width + 16]
+        for place, image in zip(places, (x[0], *strip['images'], x[1]), strict=True):
+            _show(axis, image, place, top)
+        for place, label in zip((places[0], places[-1]), labels, strict=True):
+            axis.text(place + 14, top + 32, f'image of a {label}', fontsize=10, ha='center', va='top')
+        for i, place in enumerate(places[1:-1]):
+            axis.text(place + 14, top - 3, f"{strip['distance'][i]:.2f}", fontsize=10.5, ha='center', va='bottom')
+            other = strip['read'][i] not in labels
+            axis.text(place + 14, top + 32, f"{strip['read'][i]} ({strip['certainty'][i]:.0%})", fontsize=10,
+                      ha='center', va='top', bbox={'boxstyle': 'square,pad=0.15', 'edgecolor': 'none',
+                                                   'facecolor': 'orange' if other else 'none'})
+    axis.set(xlim=(-60, places[-1] + 30), ylim=(height * (len(strips) - 1) + 44, -14), aspect='equal')
+    axis.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def _show(axis, image, left, top):
+    axis.imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1, extent=(left, left + 28, top + 28, top))
