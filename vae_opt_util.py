@@ -28,7 +28,7 @@ from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, c
 # isort: off
 # Measures and tables of what the notebooks find:
 from latent_search.measures import evaluations_table, regret_quartiles, shares_near, shares_table
-from mnist_vae.article import statements_table
+from mnist_vae.article import article_ten_best, statements_table, ten_best_table
 from mnist_vae.measures import mean_distance_of_labels
 from mnist_vae.objectives import assess_objective
 from mnist_vae.tables import losses_table, objectives_table, top_table, typical_table, variations_table
@@ -45,7 +45,6 @@ from mnist_vae.figures import (
 )
 from mnist_vae.image_files import save_images
 from mnist_vae.interactive import explore_latent_space, replay_evaluations
-from mnist_vae.article_values import article_ten_best, ten_best_table
 from mnist_vae.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,

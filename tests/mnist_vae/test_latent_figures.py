@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mnist_vae.article_values import article_ten_best, ten_best_table
+from mnist_vae.article import article_ten_best, ten_best_table
 from mnist_vae.figures import label_colors
 from mnist_vae.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
 from mnist_vae.networks import network_blocks, plot_networks
