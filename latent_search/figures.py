@@ -116,7 +116,7 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
     points = plane.scatter(*X.T, c=order, cmap='plasma', s=40, edgecolors='white', linewidths=0.8, zorder=3,
                            clip_on=False)
-    figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True))
+    figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     best = Y.argmin()
     plane.plot(*X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4, clip_on=False)
     plane.set(title=f'Evaluations; star: the best, {Y[best, 0]:.3f} nats', xlabel='$t_1$', ylabel='$t_2$',
@@ -128,7 +128,7 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel='Objective (nats)', yscale='log')
     curve.yaxis.set_major_formatter('{x:g}')
     curve.yaxis.set_minor_formatter('{x:g}')
-    curve.xaxis.set_major_locator(MaxNLocator(integer=True))
+    curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     curve.legend(loc='upper right')
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: the way of {len(X)} evaluations over the contours; the best is at '
@@ -155,9 +155,9 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
     best.plot(np.arange(1, len(X) + 1), np.minimum.accumulate(Y[:, 0]), '.-', color=colors[1])
     best.set(title='Best value so far', xlabel='Evaluation', ylabel='Value (smaller is better)')
     for axis in (steps, best):
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return describe(figure, f'Two curves over {len(X)} evaluations: the distance between consecutive ones, and the best '
-                    f'value so far, which ends at {Y.min():.3g}.')
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    return describe(figure, f'Two curves over {len(X)} evaluations: the distance between consecutive ones, and the '
+                    f'best value so far, which ends at {Y.min():.3g}.')
 
 
 def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_noise: Array | None = None) -> Figure:
@@ -191,10 +191,11 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=colors[2], markersize=7,
                   transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
     axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.legend(loc='outside right upper')
-    return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, which '
-                    f'ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses at the top.')
+    return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, '
+                    f'which ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses '
+                    'at the top.')
 
 
 def plot_regret(curves: dict[str, Array], title: str, floor: float = 1e-5) -> Figure:
@@ -224,7 +225,7 @@ def plot_regret(curves: dict[str, Array], title: str, floor: float = 1e-5) -> Fi
             axis.fill_between(evaluations, lower, upper, color=of_methods[name], alpha=0.2, linewidth=0)
     axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
     axis.yaxis.set_major_formatter('{x:g}')
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if min(quartiles.min() for quartiles in curves.values()) <= floor:
         axis.set_ylim(bottom=floor)
         axis.text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,

@@ -73,8 +73,8 @@ def plot_architecture(latent_dim, predictor_weight):
                        (7.8, 0.4, f'{predictor_weight:g} × predictor loss')):
         axis.text(x, y, text, ha='center', va='center', fontsize=11, color='firebrick')
     return describe(figure, 'A diagram of the joint model: an image passes through encoder, sampler and decoder and '
-                    f'becomes a decoded image; the predictor computes label probabilities or a value from t_mean, which '
-                    f'has {latent_dim} numbers. The loss has three parts: reconstruction loss, KL divergence and '
+                    'becomes a decoded image; the predictor computes label probabilities or a value from t_mean, '
+                    f'which has {latent_dim} numbers. The loss has three parts: reconstruction loss, KL divergence and '
                     f'{predictor_weight:g} times the predictor loss.')
 
 
@@ -151,8 +151,9 @@ def plot_latent_spaces(ts, y, titles, title):
             _write_labels(axis, t, y)
         figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
     figure.suptitle(title)
-    return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(y)} encoded images is a dot, coloured by label '
-                    'in the upper row and by value in the lower. Each label\'s number stands at the median of its dots.')
+    return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(y)} encoded images is a dot, coloured by '
+                    "label in the upper row and by value in the lower. Each label's number stands at the median of its "
+                    'dots.')
 
 
 def plot_reconstructions(x, decoded, title):
@@ -255,8 +256,9 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
     figure.colorbar(points, ax=axes[1], label='Evaluation', ticks=MaxNLocator(integer=True))
     figure.suptitle(title)
-    return describe(figure, f'{title}. Two panels: principal components 1 and 2, and 3 and 4, of {len(t)} encoded images '
-                    f'coloured by label. The way of {len(X)} evaluations crosses them; the best has {Y.min():.3f}.')
+    return describe(figure, f'{title}. Two panels: principal components 1 and 2, and 3 and 4, of {len(t)} encoded '
+                    f'images coloured by label. The way of {len(X)} evaluations crosses them; the best has '
+                    f'{Y.min():.3f}.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -297,8 +299,8 @@ def plot_top_beside(panels, title, num=3):
 
 def _read_as_wanted(assessed, num=None):
     read = [label == target for target, row in assessed.items() for label in row['read'][:num]]
-    return (f'{len(assessed)} rows of decoded images, one for each target ({", ".join(map(str, assessed))}), best first. '
-            f'The judge reads {sum(read)} of {len(read)} as their target.')
+    return (f'{len(assessed)} rows of decoded images, one for each target ({", ".join(map(str, assessed))}), best '
+            f'first. The judge reads {sum(read)} of {len(read)} as their target.')
 
 
 def _draw_top(panels, num):
@@ -408,10 +410,10 @@ def plot_generated(generated, read, title, num=4):
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
     figure.suptitle(title)
-    right = {name: np.mean(np.concatenate([np.asarray(of_label) == label for label, of_label in enumerate(read[name])]))
+    right = {name: np.mean(np.concatenate([np.equal(of_label, label) for label, of_label in enumerate(read[name])]))
              for name in generated}
-    return describe(figure, f'{title}. A panel for each method, with a column of images for each digit. Read as wanted: '
-                    + '; '.join(f'{name} {share:.0%}' for name, share in right.items()) + '.')
+    return describe(figure, f'{title}. A panel for each method, with a column of images for each digit. Read as '
+                    'wanted: ' + '; '.join(f'{name} {share:.0%}' for name, share in right.items()) + '.')
 
 
 def plot_constrained(t, y, moved, title):
@@ -436,8 +438,8 @@ def plot_constrained(t, y, moved, title):
         axis.label_outer()
     figure.colorbar(scatter, ax=axes[0, -1], ticks=range(num_labels), label='Digit')
     figure.suptitle(title)
-    return describe(figure, f'{title}. Panels: {", ".join(moved)}. In each, encoded images are small dots in the colour of '
-                    'their label, and circles in the colour of the wanted label are the points.')
+    return describe(figure, f'{title}. Panels: {", ".join(moved)}. In each, encoded images are small dots in the '
+                    'colour of their label, and circles in the colour of the wanted label are the points.')
 
 
 def plot_trade_off(correct, distance, title):

@@ -47,6 +47,7 @@ _template = """
 .jp-RenderedHTMLCommon math { overflow-x: auto; max-width: 100%; }
 .jp-RenderedHTMLCommon [mathvariant=bold] { font-weight: bold; }
 .jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
+.jp-InputArea-editor .highlight pre { overflow-x: auto; }
 .jp-OutputArea-output img { max-width: 100%; }
 /* Buttons of Matplotlib's player, whose font would be fetched. */
 .anim-buttons i { font-style: normal; }
@@ -269,7 +270,7 @@ def _formulas_as_mathml(markdown):
 def _mathml(tex, display='inline'):
     # TeX has a thin space between log and a letter, and before log.
     tex = re.sub(r'(?<=[\w)}]) *(?=\\log\b)', r'\\,', tex)
-    return convert(re.sub(r'\\log\b(?! *[(\[\\]|\s*\\left)', r'\\log\\,', tex), display=display)
+    return convert(re.sub(r'\\log\b(?! *[(\[]|\s*\\left)', r'\\log\\,', tex), display=display)
 
 
 def as_parameter(item):
