@@ -36,7 +36,7 @@ test-jax test-torch: test-%:
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
 	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
-	$(BIN)/jupyter lab $(NOTEBOOK) $(JUPYTER_FLAGS)
+	$(BIN)/jupyter lab $(NOTEBOOK) --ServerApp.root_dir=. $(JUPYTER_FLAGS)
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
