@@ -55,6 +55,7 @@ $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
 	rm -rf build/journals
 	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
+	TQDM_DISABLE=1 $(BIN)/python benchmarks/gallery.py
 	$(BIN)/python benchmarks/tables.py
 
 docs: $(INSTALLED)  ## write all tables of README, docs/ and the models' card from what was measured

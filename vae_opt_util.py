@@ -34,7 +34,7 @@ from latent_search.figures import plot_regret
 from mnist_vae.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
 from mnist_vae.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
-    plot_reconstructions, plot_top, plot_variations, table,
+    plot_reconstructions, plot_top, plot_top_beside, plot_variations, table,
 )
 from mnist_vae.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
@@ -62,8 +62,8 @@ __all__ = [
     'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance', 'models_dir', 'native_precision',
     'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs', 'nll_prior', 'num_labels', 'one_hot', 'plot_images',
     'plot_latent_spaces', 'plot_learning_curves', 'plot_nll', 'plot_principal_components', 'plot_reconstructions',
-    'plot_regret', 'plot_top', 'plot_variations', 'predict', 'probability_floor', 'run_searches', 'sample_around',
-    'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
+    'plot_regret', 'plot_top', 'plot_top_beside', 'plot_variations', 'predict', 'probability_floor', 'run_searches',
+    'sample_around', 'search_with_gradients', 'spaced_best', 'table', 'top', 'versions', 'widest_radius',
 ]
 
 _root = Path(__file__).resolve().parent

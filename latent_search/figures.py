@@ -58,6 +58,8 @@ def plot_acquisition(gx: Array, gy: Array, mean: Array, std: Array, ei: Array, X
                      next_location: Array, unit: str = 'nats') -> Figure:
     """Draws posterior mean, posterior standard deviation and expected improvement over a box of two dimensions.
 
+    Picture: docs/figures.md#plot_acquisition.
+
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
@@ -90,6 +92,8 @@ def plot_acquisition(gx: Array, gy: Array, mean: Array, std: Array, ei: Array, X
 
 def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803
     """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
+
+    Picture: docs/figures.md#plot_trajectory.
 
     Args:
         gx: first coordinates of a grid, (m, k).
@@ -139,6 +143,8 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
 def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)
     """Draws the distance between consecutive evaluations, and the best value so far, as GPyOpt does.
 
+    Picture: docs/figures.md#plot_convergence.
+
     Args:
         X: the evaluated points in their order, (n, d).
         Y: their values, (n, 1).
@@ -162,6 +168,8 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
 
 def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_noise: Array | None = None) -> Figure:
     """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
+
+    Picture: docs/figures.md#plot_experiments.
 
     Args:
         statuses: of each result 'done', 'known' or 'failed', (n,).
@@ -203,6 +211,8 @@ def plot_regret(curves: dict[str, Array], title: str, floor: float = 1e-5) -> Fi
 
     The first four methods have bands. The legend is in the order of the lines' ends. Where something lies below
     `floor`, the axis ends there.
+
+    Picture: docs/figures.md#plot_regret.
 
     Args:
         curves: a dict from names of methods to arrays (n, 3): lower quartile, median, upper quartile after each of n

@@ -43,6 +43,8 @@ def table(header, rows):
 def plot_architecture(latent_dim, predictor_weight):
     """Draws the joint model: what is computed from what, and which part of the loss each output enters.
 
+    Picture: docs/figures.md#plot_architecture.
+
     Args:
         latent_dim: number of dimensions of the latent space.
         predictor_weight: of the predictor's loss in the whole.
@@ -79,7 +81,10 @@ def plot_architecture(latent_dim, predictor_weight):
 
 
 def plot_images(images, labels, title):
-    """Draws a row of images (n, 28, 28, 1) under their labels (n,)."""
+    """Draws a row of images (n, 28, 28, 1) under their labels (n,).
+
+    Picture: docs/figures.md#plot_images.
+    """
     figure, axes = plt.subplots(1, len(images), figsize=(1.3 * len(images), 1.9), layout='constrained', squeeze=False)
     for axis, image, label in zip(axes[0], images, labels, strict=True):
         _show_image(axis, image, str(label))
@@ -89,6 +94,8 @@ def plot_images(images, labels, title):
 
 def plot_learning_curves(histories, title):
     """Draws the parts of the losses, for training and test images, against epochs.
+
+    Picture: docs/figures.md#plot_learning_curves.
 
     Args:
         histories: a dict from names of models to their learning curves: lists with a dict of losses for each epoch.
@@ -129,6 +136,8 @@ def plot_learning_curves(histories, title):
 def plot_latent_spaces(ts, y, titles, title):
     """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value.
 
+    Picture: docs/figures.md#plot_latent_spaces.
+
     Args:
         ts: for each latent space the points, (n, 2).
         y: labels of the images, (n,).
@@ -159,6 +168,8 @@ def plot_latent_spaces(ts, y, titles, title):
 def plot_reconstructions(x, decoded, title):
     """Draws images and what models make of them, with the reconstruction loss of each.
 
+    Picture: docs/figures.md#plot_reconstructions.
+
     Args:
         x: images, (n, 28, 28, 1).
         decoded: a dict from names of models to decoded images, (n, 28, 28, 1), and their losses, (n,), nats.
@@ -186,6 +197,8 @@ def plot_reconstructions(x, decoded, title):
 
 def plot_nll(gx, gy, nll, title):
     """Draws an objective for all ten targets over a grid, with the minimum of each.
+
+    Picture: docs/figures.md#plot_nll.
 
     Args:
         gx: first coordinates of the grid, (m, k).
@@ -222,6 +235,8 @@ def plot_nll(gx, gy, nll, title):
 def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     """Draws the evaluations of a search among encoded images, in the images' first four principal components.
 
+    Picture: docs/figures.md#plot_principal_components.
+
     Args:
         t: encoded images, (n, d), d ≥ 4.
         y: their labels, (n,).
@@ -254,7 +269,7 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
                  ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
     opaque = matplotlib.cm.ScalarMappable(images.norm, images.cmap)
     figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
-    figure.colorbar(points, ax=axes[1], label='Evaluation', ticks=MaxNLocator(integer=True))
+    figure.colorbar(points, ax=axes[1], label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.suptitle(title)
     return describe(figure, f'{title}. Two panels: principal components 1 and 2, and 3 and 4, of {len(t)} encoded '
                     f'images coloured by label. The way of {len(X)} evaluations crosses them; the best has '
@@ -272,6 +287,8 @@ def plot_top(assessed, title):
     Above each image is its objective in nats, below it the probability of the target in percent, by classifier and by
     judge. Where the judge reads another label, that is orange and followed by the label that it reads.
 
+    Picture: docs/figures.md#plot_top.
+
     Args:
         assessed: a dict from targets to dicts of arrays, with a row of images each. `values` of the objective, (m,);
             `images`, (m, 28, 28, 1); `classifier` and `judge`, their probabilities of the target, (m,); `read`, the
@@ -285,6 +302,8 @@ def plot_top(assessed, title):
 
 def plot_top_beside(panels, title, num=3):
     """Draws the best distinct evaluations of several sets of searches beside each other, as `plot_top` draws one.
+
+    Picture: docs/figures.md#plot_top_beside.
 
     Args:
         panels: a dict from titles of panels to what `plot_top` draws.
@@ -332,6 +351,8 @@ def plot_variations(assessed, target, title):
     """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
 
     The images are those at the widest radius (see `measures.widest_radius`), or at the smallest if there is none.
+
+    Picture: docs/figures.md#plot_variations.
 
     Args:
         assessed: a dict of arrays with an element for each of r increasing radii: `radii`; `share` of the variations
@@ -381,6 +402,8 @@ def plot_variations(assessed, target, title):
 def plot_generated(generated, read, title, num=4):
     """Draws images of several methods side by side: a panel for each, in it a column for each label.
 
+    Picture: docs/figures.md#plot_generated.
+
     Args:
         generated: a dict from names of methods to the images of each label, (m, 28, 28, 1).
         read: a dict from names of methods to what the judge reads in the images of each label, (m,). Where it reads
@@ -419,6 +442,8 @@ def plot_generated(generated, read, title, num=4):
 def plot_constrained(t, y, moved, title):
     """Draws where points of a latent space of two dimensions are moved to, among encoded images.
 
+    Picture: docs/figures.md#plot_constrained.
+
     Args:
         t: encoded images, (n, 2).
         y: their labels, (n,).
@@ -445,6 +470,8 @@ def plot_constrained(t, y, moved, title):
 def plot_trade_off(correct, distance, title):
     """Draws share judged correct against diversity, each method's median over runs with its lowest and highest.
 
+    Picture: docs/figures.md#plot_trade_off.
+
     Args:
         correct: a dict from names of methods to the shares of each run, (r,).
         distance: a dict from the same names to mean pixel distances, (r,). Methods without distances, NaN, stand in a
@@ -461,7 +488,7 @@ def plot_trade_off(correct, distance, title):
         x = np.full(len(shares), alone.index(name)) if name in alone else np.asarray(distance[name])
         y = np.asarray(shares)
         spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
-        axes[name not in alone].errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker,
+        axes[int(name not in alone)].errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker,
                                          markersize=9, color=color, capsize=3, label=name)
     axes[0].set(xlabel='One image a digit,\nno distance', xlim=(-1, max(len(alone), 1)), xticks=[],
                 ylabel='Share read as wanted by the judge')
