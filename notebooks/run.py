@@ -189,7 +189,7 @@ def _gifs(cell):
         frames = re.findall(r'frames\[\d+\] = "data:image/png;base64,([^"]+)"', player)
         if frames:
             images = [Image.open(io.BytesIO(base64.b64decode(frame.replace('\\\n', '')))).convert('RGB')
-                      .quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames]
+                      .quantize(256, dither=Image.Dither.NONE) for frame in frames]
             gif = io.BytesIO()
             images[0].save(gif, 'GIF', save_all=True, append_images=images[1:], duration=frame_ms, loop=0)
             gifs.append(gif.getvalue())
