@@ -452,6 +452,7 @@ def plot_constrained(t, y, moved, title):
     """
     figure, axes = plt.subplots(1, len(moved), figsize=(5.2 * len(moved), 5.2), layout='constrained', sharex=True,
                                 sharey=True, squeeze=False)
+    limit = max(4, *(1.05 * np.abs(of_label).max() for points in moved.values() for of_label in points))
     for axis, (name, points) in zip(axes[0], moved.items(), strict=True):
         axis.scatter(*check_points(t, 2).T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
                      alpha=0.25, rasterized=True)
@@ -459,7 +460,7 @@ def plot_constrained(t, y, moved, title):
             scatter = axis.scatter(*of_label.T, c=np.full(len(of_label), label), cmap=_label_colormap, vmin=-0.5,
                                    vmax=9.5, s=30, edgecolors='black', linewidths=0.7, zorder=3)
         _write_labels(axis, np.asarray(t), np.asarray(y))
-        axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+        axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-limit, limit), ylim=(-limit, limit), aspect='equal')
         axis.label_outer()
     figure.colorbar(scatter, ax=axes[0, -1], ticks=range(num_labels), label='Digit')
     figure.suptitle(title)

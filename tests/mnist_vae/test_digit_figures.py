@@ -250,10 +250,13 @@ def test_plot_generated(rng):
 def test_plot_constrained(rng):
     t, y = rng.normal(size=(50, 2)), rng.integers(10, size=50)
 
-    figure = plot_constrained(t, y, {'actor': rng.normal(size=(10, 7, 2))}, 'moved')
+    moved = rng.normal(size=(10, 7, 2))
+    moved[3, 2, 1] = -6
+
+    figure = plot_constrained(t, y, {'actor': moved}, 'moved')
 
     axis = figure.axes[0]
-    assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$'
+    assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$' and axis.get_ylim()[0] < -6
     assert sorted(len(points.get_offsets()) for points in axis.collections) == [7] * 10 + [50]
 
 
