@@ -57,7 +57,7 @@ $(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.keras m
 lab: $(INSTALLED)  ## open the notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
 	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
-	$(BIN)/jupyter lab $(NOTEBOOK) $(JUPYTER_FLAGS)
+	$(BIN)/jupyter lab $(NOTEBOOK) --ServerApp.root_dir=. $(JUPYTER_FLAGS)
 
 images: $(INSTALLED)  ## save images of a digit and a table of their points: make images DIGIT=7 BY=search or conditional
 	@$(BIN)/python models/generate.py $(DIGIT) --by '$(BY)' --num '$(NUM)' --seed '$(SEED)' \
@@ -80,6 +80,7 @@ $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
 	rm -rf build/journals
 	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
+	TQDM_DISABLE=1 $(BIN)/python benchmarks/gallery.py
 	$(BIN)/python benchmarks/tables.py
 
 docs: $(INSTALLED)  ## write all tables of README, docs/ and the models' card from what was measured

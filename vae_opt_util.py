@@ -41,7 +41,7 @@ from latent_search.figures import animate_stages, create_player, plot_regret
 from mnist_vae.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
 from mnist_vae.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
-    plot_reconstructions, plot_top, plot_variations, table,
+    plot_reconstructions, plot_top, plot_top_beside, plot_variations, table,
 )
 from mnist_vae.image_files import save_images
 from mnist_vae.interactive import explore_latent_space, replay_evaluations
@@ -81,8 +81,8 @@ __all__ = [
     'models_dir', 'native_precision', 'network_blocks', 'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs',
     'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_interpolations', 'plot_latent_spaces',
     'plot_learning_curves', 'plot_manifolds', 'plot_networks', 'plot_nll', 'plot_principal_components',
-    'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_value_walk', 'plot_variations', 'predict',
-    'probability_floor', 'replay_evaluations', 'run_searches', 'sample_around', 'save_images',
+    'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_top_beside', 'plot_value_walk', 'plot_variations',
+    'predict', 'probability_floor', 'replay_evaluations', 'run_searches', 'sample_around', 'save_images',
     'search_with_gradients', 'show_source', 'spaced_best', 'table', 'top', 'versions', 'walk_along_value',
     'widest_radius',
 ]

@@ -4,7 +4,8 @@ import csv
 import html
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,49 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from latent_search.events import Stage
 from latent_search.points import Array
 
-# Colours that people with colour vision deficiency can tell apart (Petroff, arXiv 2107.02270).
-colors = matplotlib.color_sequences['petroff10']
+# Ten colours that people with colour vision deficiency can tell apart: chosen by an optimizer for the largest least
+# distance, CIEDE2000, as seen with normal vision and with each of the three deficiencies.
+colors = ('#0c2bff', '#e9307f', '#006e54', '#9c7e11', '#710058', '#7489fd', '#443d05', '#ffaeab', '#a6d001', '#06d7e4')
+
+# Each method has one colour in all figures.
+_methods = {'random': 0, 'random search': 0, 'GPyOpt as published': 1, 'ours': 2, 'Bayesian optimization': 2,
+            'ours, no lower bound': 3, 'BoTorch LogEI': 4, 'Optuna GP': 5, 'scikit-optimize EI': 6}
+
+
+def method_colors(names: Iterable[str]) -> dict[str, str]:
+    """Returns a colour for each method, the same in all figures; methods that are not known here get those left over.
+
+    Raises:
+        ValueError: there are more methods than colours.
+    """
+    names = list(names)
+    if len(names) > len(colors):
+        raise ValueError(f'There are colours for {len(colors)} methods, got {len(names)}. Draw them in two figures.')
+    taken = [_methods[name] for name in names if name in _methods]
+    left = iter([color for i, color in [*enumerate(colors)][::-1] if i not in taken])
+    return {name: colors[_methods[name]] if name in _methods else next(left) for name in names}
+
+
+def describe(figure: Figure, alt: str) -> Figure:
+    """Gives a figure its alternative text, for those who do not see it, and returns the figure.
+
+    The text is `figure.alt`. IPython stores it in the metadata of a notebook's output, as `alt` of `image/png`.
+    """
+    figure.alt = alt  # type: ignore[attr-defined]
+    figure._repr_mimebundle_ = partial(_alt_in_metadata, alt)  # type: ignore[attr-defined]
+    return figure
+
+
+def _alt_in_metadata(alt: str, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What IPython asks an object for before it draws it: representations, here none, and metadata of each."""
+    return {}, {'image/png': {'alt': alt}}
 
 
 class _Panels:
@@ -74,7 +111,7 @@ class _Panels:
             proposed.set_data(*stage.next_location[:, np.newaxis])
         self.highest.set_text(f'highest: {stage.ei.max():.2g} {self.unit}')
 
-    def describe(self, figure: Figure, axes: Array) -> None:
+    def label(self, figure: Figure, axes: Array) -> None:
         """Gives columns of axes their names and colour bars, and the figure a legend of the markers."""
         labels = (('Posterior mean', self.unit), ('Posterior standard deviation', self.unit),
                   ('Expected improvement', 'share of its highest value'))
@@ -105,6 +142,8 @@ class _FigureOfFrames(Figure):
 def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 'nats') -> Figure:
     """Draws what a search in two dimensions knew after some of its evaluations: a row for each stage.
 
+    Picture: docs/figures.md#plot_stages.
+
     The columns are posterior mean, posterior standard deviation and expected improvement, each with the evaluated
     points, the best so far and the next proposal. Mean and standard deviation have a square-root scale that all stages
     share. Expected improvement is drawn as a share of its highest value at that stage, which stands in the panel.
@@ -121,9 +160,12 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
         panels = _Panels(row, domain, stages, unit)
         panels.show(stage)
         row[0].set_ylabel(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g} {unit}\n$t_2$')
-    panels.describe(figure, axes)
+    panels.label(figure, axes)
     figure.suptitle(title)
-    return figure
+    numbers = ', '.join(str(len(stage.X)) for stage in stages)
+    return describe(figure, f'{title}. Maps of posterior mean, posterior standard deviation and expected improvement '
+                    f'after {numbers} evaluations, a row each, with the evaluated points, the best so far and the next '
+                    'proposal.')
 
 
 def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures: Array | None = None,
@@ -147,7 +189,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
             figure.subplot_mosaic('msen;mseb', width_ratios=(1, 1, 1, 0.55)))
     row = [axes[name] for name in 'mse']
     panels = _Panels(row, domain, stages, unit)
-    panels.describe(figure, np.array([row]))
+    panels.label(figure, np.array([row]))
     row[0].set_ylabel('$t_2$')
     # Numbers at the axes take much of a frame's time.
     xticks, yticks = np.linspace(domain[:, 0], domain[:, 1], 3).T
@@ -200,6 +242,8 @@ def create_player(animation: FuncAnimation, alt: str) -> str:
 def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803
     """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
 
+    Picture: docs/figures.md#plot_trajectory.
+
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
@@ -222,11 +266,12 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
                               norm=matplotlib.colors.LogNorm(levels[0], levels[-1]))
     figure.colorbar(contours, ax=plane, label='Objective (nats)', format='%.3g')
     order = np.arange(1, len(X) + 1)
-    plane.plot(*X.T, '-', color='white', linewidth=0.8, alpha=0.6)
-    points = plane.scatter(*X.T, c=order, cmap='plasma', s=28, edgecolors='black', linewidths=0.5, zorder=3)
-    figure.colorbar(points, ax=plane, label='Evaluation')
+    plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
+    points = plane.scatter(*X.T, c=order, cmap='plasma', s=40, edgecolors='white', linewidths=0.8, zorder=3,
+                           clip_on=False)
+    figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     best = Y.argmin()
-    plane.plot(*X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4)
+    plane.plot(*X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4, clip_on=False)
     plane.set(title=f'Evaluations; star: the best, {Y[best, 0]:.3f} nats', xlabel='$t_1$', ylabel='$t_2$',
               aspect='equal')
 
@@ -236,13 +281,18 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel='Objective (nats)', yscale='log')
     curve.yaxis.set_major_formatter('{x:g}')
     curve.yaxis.set_minor_formatter('{x:g}')
+    curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     curve.legend(loc='upper right')
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. Left: the way of {len(X)} evaluations over the contours; the best is at '
+                    f'{np.array2string(X[best], precision=2)}. Right: their values; the best is {Y[best, 0]:.3f} nats, '
+                    f'the minimum on the grid {values.min():.3f}.')
 
 
 def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)
     """Draws the distance between consecutive evaluations, and the best value so far, as GPyOpt does.
+
+    Picture: docs/figures.md#plot_convergence.
 
     Args:
         X: the evaluated points in their order, (n, d).
@@ -259,11 +309,16 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
     steps.set(title='Distance between consecutive evaluations', xlabel='Evaluation', ylabel='Distance')
     best.plot(np.arange(1, len(X) + 1), np.minimum.accumulate(Y[:, 0]), '.-', color=colors[1])
     best.set(title='Best value so far', xlabel='Evaluation', ylabel='Value (smaller is better)')
-    return figure
+    for axis in (steps, best):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    return describe(figure, f'Two curves over {len(X)} evaluations: the distance between consecutive ones, and the '
+                    f'best value so far, which ends at {Y.min():.3g}.')
 
 
 def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_noise: Array | None = None) -> Figure:
     """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
+
+    Picture: docs/figures.md#plot_experiments.
 
     Args:
         statuses: of each result 'done', 'known' or 'failed', (n,).
@@ -293,27 +348,50 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=colors[2], markersize=7,
                   transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
     axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.legend(loc='outside right upper')
-    return figure
+    return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, '
+                    f'which ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses '
+                    'at the top.')
 
 
-def plot_regret(curves: dict[str, Array], title: str) -> Figure:
+def plot_regret(curves: dict[str, Array], title: str, floor: float = 1e-5) -> Figure:
     """Draws regret against evaluations: the median over searches as a line, the middle half of them as a band.
+
+    The first four methods have bands. The legend is in the order of the lines' ends. Where something lies below
+    `floor`, the axis ends there.
+
+    Picture: docs/figures.md#plot_regret.
 
     Args:
         curves: a dict from names of methods to arrays (n, 3): lower quartile, median, upper quartile after each of n
             evaluations, nats.
         title: of the figure.
+        floor: how small a regret was still computed, nats.
+
+    Raises:
+        ValueError: there are more methods than colours.
     """
     figure, axis = plt.subplots(figsize=(11, 5), layout='constrained')
-    for color, (name, quartiles) in zip(colors, curves.items(), strict=False):
-        lower, median, upper = np.maximum(quartiles, 1e-5).T
+    of_methods, last = method_colors(curves), {}
+    for name, quartiles in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
+        # A logarithmic axis has no place for 0. The axis cuts what is below its end.
+        lower, median, upper = np.maximum(quartiles, floor / 10).T
         evaluations = np.arange(1, len(median) + 1)
-        axis.plot(evaluations, median, color=color, label=f'{name}: {median[-1]:.1g}')
-        axis.fill_between(evaluations, lower, upper, color=color, alpha=0.15, linewidth=0)
+        last[name] = f'{median[-1]:.1g}' if median[-1] > floor else f'≤ {floor:g}'
+        axis.plot(evaluations, median, color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
+        if name in list(curves)[:4]:
+            axis.fill_between(evaluations, lower, upper, color=of_methods[name], alpha=0.2, linewidth=0)
     axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
+    axis.yaxis.set_major_formatter('{x:g}')
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if min(quartiles.min() for quartiles in curves.values()) <= floor:
+        axis.set_ylim(bottom=floor)
+        axis.text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
+                  transform=axis.transAxes)
     figure.legend(loc='outside right center', title='median after the last evaluation')
-    return figure
+    return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
+                    'one, in nats: ' + '; '.join(f'{name} {value}' for name, value in last.items()) + '.')
 
 
 def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, Array]:

@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from latent_search.figures import colors as label_colors
+from latent_search.figures import describe, method_colors
 from latent_search.points import check_points
 from mnist_vae.data import num_labels
 from mnist_vae.measures import widest_radius
-
-# Ten colours that people with colour vision deficiency can tell apart (Petroff, arXiv 2107.02270).
-label_colors = matplotlib.color_sequences['petroff10']
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
 
@@ -43,6 +42,8 @@ def table(header, rows):
 
 def plot_architecture(latent_dim, predictor_weight):
     """Draws the joint model: what is computed from what, and which part of the loss each output enters.
+
+    Picture: docs/figures.md#plot_architecture.
 
     Args:
         latent_dim: number of dimensions of the latent space.
@@ -73,20 +74,28 @@ def plot_architecture(latent_dim, predictor_weight):
     for x, y, text in ((5.1, 3.6, 'KL divergence from N(0, I)'), (12.1, 2.0, 'reconstruction loss'),
                        (7.8, 0.4, f'{predictor_weight:g} × predictor loss')):
         axis.text(x, y, text, ha='center', va='center', fontsize=11, color='firebrick')
-    return figure
+    return describe(figure, 'A diagram of the joint model: an image passes through encoder, sampler and decoder and '
+                    'becomes a decoded image; the predictor computes label probabilities or a value from t_mean, '
+                    f'which has {latent_dim} numbers. The loss has three parts: reconstruction loss, KL divergence and '
+                    f'{predictor_weight:g} times the predictor loss.')
 
 
 def plot_images(images, labels, title):
-    """Draws a row of images (n, 28, 28, 1) under their labels (n,)."""
+    """Draws a row of images (n, 28, 28, 1) under their labels (n,).
+
+    Picture: docs/figures.md#plot_images.
+    """
     figure, axes = plt.subplots(1, len(images), figsize=(1.3 * len(images), 1.9), layout='constrained', squeeze=False)
     for axis, image, label in zip(axes[0], images, labels, strict=True):
         _show_image(axis, image, str(label))
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. A row of images: {", ".join(map(str, labels))}.')
 
 
 def plot_learning_curves(histories, title):
     """Draws the parts of the losses, for training and test images, against epochs.
+
+    Picture: docs/figures.md#plot_learning_curves.
 
     Args:
         histories: a dict from names of models to their learning curves: lists with a dict of losses for each epoch.
@@ -95,24 +104,39 @@ def plot_learning_curves(histories, title):
     parts = {'reconstruction': 'Reconstruction (nats)', 'kl': 'KL divergence (nats)',
              'predictor': 'Predictor loss\n(nats; squared digits for the regressor)', 'loss': 'Cross-entropy (nats)'}
     figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout='constrained')
+    cut = False
     for axis, (part, label) in zip(axes, parts.items(), strict=True):
+        later = []
         for color, (name, history) in zip(label_colors, histories.items(), strict=False):
             if part in history[0]:
                 epochs = range(1, len(history) + 1)
-                axis.plot(epochs, [epoch[f'val_{part}'] for epoch in history], '.-', color=color, label=name)
-                axis.plot(epochs, [epoch[part] for epoch in history], '.:', color=color)
+                tested, trained = ([epoch[key] for epoch in history] for key in (f'val_{part}', part))
+                axis.plot(epochs, tested, '.-', color=color, label=name)
+                axis.plot(epochs, trained, '.:', color=color)
+                later += tested[1:] + trained[1:]
         axis.set(title=label, xlabel='Epoch')
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if part in ('predictor', 'loss'):
             axis.set_yscale('log')
+            axis.yaxis.set_major_formatter('{x:g}')
+            axis.yaxis.set_minor_formatter('{x:g}')
+        if later and axis.dataLim.ymax > 1.05 * max(later):
+            cut = True
+            axis.set_ylim(top=1.05 * max(later))
     axes[0].legend(loc='upper right')
     axes[3].legend(loc='upper right')
-    figure.suptitle(f'{title}: test images (lines), training images (dotted)')
-    return figure
+    figure.suptitle(f'{title}: test images (lines), training images (dotted)'
+                    + ('. The first epoch may lie above the panel' if cut else ''))
+    last = [f"{name} {part} {history[-1][f'val_{part}']:.3g}" for name, history in histories.items() for part in parts
+            if part in history[0]]
+    return describe(figure, f'{title}. Four panels of curves that fall with the epochs: reconstruction, KL divergence, '
+                    f'predictor loss, cross-entropy. On test images they end at: {"; ".join(last)}.')
 
 
 def plot_latent_spaces(ts, y, titles, title):
     """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value.
+
+    Picture: docs/figures.md#plot_latent_spaces.
 
     Args:
         ts: for each latent space the points, (n, 2).
@@ -133,16 +157,18 @@ def plot_latent_spaces(ts, y, titles, title):
                                   rasterized=True)
             _label_latent_axes(axis, f'{space}, by {name}')
             axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
-            for label in np.unique(y):
-                axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center',
-                          va='center', clip_on=True, path_effects=[withStroke(linewidth=3, foreground='white')])
+            _write_labels(axis, t, y)
         figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(y)} encoded images is a dot, coloured by '
+                    "label in the upper row and by value in the lower. Each label's number stands at the median of its "
+                    'dots.')
 
 
 def plot_reconstructions(x, decoded, title):
     """Draws images and what models make of them, with the reconstruction loss of each.
+
+    Picture: docs/figures.md#plot_reconstructions.
 
     Args:
         x: images, (n, 28, 28, 1).
@@ -159,7 +185,9 @@ def plot_reconstructions(x, decoded, title):
             _show_image(axis, image, f'{loss:.0f} nats')
         row[0].text(-4, 14, name, fontsize=11, ha='right', va='center')
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. A row of {len(x)} images; below it a row for each model with what it decodes: '
+                    + '; '.join(f'{name}, mean loss {np.mean(losses):.0f} nats'
+                                for name, (_, losses) in decoded.items()) + '.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -169,6 +197,8 @@ def plot_reconstructions(x, decoded, title):
 
 def plot_nll(gx, gy, nll, title):
     """Draws an objective for all ten targets over a grid, with the minimum of each.
+
+    Picture: docs/figures.md#plot_nll.
 
     Args:
         gx: first coordinates of the grid, (m, k).
@@ -198,11 +228,14 @@ def plot_nll(gx, gy, nll, title):
     colorbar.ax.yaxis.set_major_formatter('{x:g}')
     colorbar.ax.yaxis.set_minor_locator(NullLocator())
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. Ten maps of the box, one a target, with a star at the minimum: ' + '; '.join(
+        f'{target}: {nll[:, target].min():.2f} nats' for target in range(num_labels)) + '.')
 
 
 def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     """Draws the evaluations of a search among encoded images, in the images' first four principal components.
+
+    Picture: docs/figures.md#plot_principal_components.
 
     Args:
         t: encoded images, (n, d), d ≥ 4.
@@ -226,7 +259,9 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     for axis, (i, j) in zip(axes, ((0, 1), (2, 3)), strict=True):
         images = axis.scatter(*encoded[:, [i, j]].T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
                               alpha=0.4, rasterized=True)
-        axis.plot(*evaluated[:, [i, j]].T, '-', color='black', linewidth=0.6, alpha=0.5)
+        _write_labels(axis, encoded[:, [i, j]], np.asarray(y))
+        axis.plot(*evaluated[:, [i, j]].T, '-', color='black', linewidth=1.2,
+                  path_effects=[withStroke(linewidth=2.4, foreground='white')])
         points = axis.scatter(*evaluated[:, [i, j]].T, c=np.arange(1, len(evaluated) + 1), cmap='Greys', s=36,
                               edgecolors='black', linewidths=0.8, zorder=3)
         axis.plot(*evaluated[best, [i, j]], '*', markersize=18, color='red', markeredgecolor='white', zorder=4)
@@ -234,9 +269,11 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
                  ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
     opaque = matplotlib.cm.ScalarMappable(images.norm, images.cmap)
     figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
-    figure.colorbar(points, ax=axes[1], label='Evaluation')
+    figure.colorbar(points, ax=axes[1], label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. Two panels: principal components 1 and 2, and 3 and 4, of {len(t)} encoded '
+                    f'images coloured by label. The way of {len(X)} evaluations crosses them; the best has '
+                    f'{Y.min():.3f}.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -247,8 +284,10 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
 def plot_top(assessed, title):
     """Draws the best distinct evaluations of searches, decoded.
 
-    Above each image is its objective in nats, below it the probability of the target by classifier and by judge. Where
-    the judge reads another label, that is orange and followed by the label that it reads.
+    Above each image is its objective in nats, below it the probability of the target in percent, by classifier and by
+    judge. Where the judge reads another label, that is orange and followed by the label that it reads.
+
+    Picture: docs/figures.md#plot_top.
 
     Args:
         assessed: a dict from targets to dicts of arrays, with a row of images each. `values` of the objective, (m,);
@@ -256,29 +295,62 @@ def plot_top(assessed, title):
             labels that the judge reads, (m,).
         title: of the figure.
     """
-    num = max(len(row['values']) for row in assessed.values())
-    width, height = 36, 44  # Of an image with what is written above and below it, in pixels of the image.
-    figure, axis = plt.subplots(figsize=(1.3 * num + 0.5, 1.3 * height / width * len(assessed) + 0.4),
-                                layout='constrained')
-    images = {}
-    for top, (target, row) in zip(range(0, height * len(assessed), height), assessed.items(), strict=True):
-        axis.text(-20, top, f'{target}', fontsize=15, weight='bold', ha='right', va='center')
-        for i, image in enumerate(row['images']):
-            images[i * width, top] = image
-            axis.text(i * width, top - 15, f"{row['values'][i]:.2f}", fontsize=10, ha='center', va='bottom')
-            wrong = row['read'][i] != target
-            note = f"{row['classifier'][i]:.2f} | {row['judge'][i]:.2f}" + (f" ({row['read'][i]})" if wrong else '')
-            axis.text(i * width, top + 16, note, fontsize=9, ha='center', va='top',
-                      bbox={'boxstyle': 'square,pad=0.2', 'facecolor': 'orange' if wrong else 'none',
-                            'edgecolor': 'none'})
-    _show_montage(axis, images)
-    axis.set(xlim=(-32, (num - 0.5) * width), ylim=((len(assessed) - 0.5) * height + 1, -height / 2 - 1))
-    figure.suptitle(title)
+    figure = _draw_top({'': assessed}, max(len(row['values']) for row in assessed.values()))
+    figure.suptitle(title, fontsize=15)
+    return describe(figure, f'{title}. {_read_as_wanted(assessed)}')
+
+
+def plot_top_beside(panels, title, num=3):
+    """Draws the best distinct evaluations of several sets of searches beside each other, as `plot_top` draws one.
+
+    Picture: docs/figures.md#plot_top_beside.
+
+    Args:
+        panels: a dict from titles of panels to what `plot_top` draws.
+        title: of the figure.
+        num: how many images of each target are drawn, from the best.
+    """
+    figure = _draw_top(panels, num)
+    figure.suptitle(title, fontsize=15)
+    return describe(figure, f'{title}. The best {num} of each target. ' + ' '.join(
+        f'{name}: {_read_as_wanted(assessed, num)}' for name, assessed in panels.items()))
+
+
+def _read_as_wanted(assessed, num=None):
+    read = [label == target for target, row in assessed.items() for label in row['read'][:num]]
+    return (f'{len(assessed)} rows of decoded images, one for each target ({", ".join(map(str, assessed))}), best '
+            f'first. The judge reads {sum(read)} of {len(read)} as their target.')
+
+
+def _draw_top(panels, num):
+    width, height = 36, 47  # Of an image with what is written above and below it, in pixels of the image.
+    rows = max(map(len, panels.values()))
+    figure, axes = plt.subplots(1, len(panels), figsize=((1.15 * num + 0.5) * len(panels),
+                                                         1.15 * height / width * rows + 0.7),
+                                layout='constrained', squeeze=False)
+    for axis, (name, assessed) in zip(axes[0], panels.items(), strict=True):
+        images = {}
+        for top, (target, row) in zip(range(0, height * len(assessed), height), assessed.items(), strict=True):
+            axis.text(-20, top, f'{target}', fontsize=18, weight='bold', ha='right', va='center')
+            for i, image in enumerate(row['images'][:num]):
+                images[i * width, top] = image
+                axis.text(i * width, top - 15, f"{row['values'][i]:.2f}", fontsize=13, ha='center', va='bottom')
+                wrong = row['read'][i] != target
+                note = (f"{100 * row['classifier'][i]:.0f} | {100 * row['judge'][i]:.0f}"
+                        + (f" ({row['read'][i]})" if wrong else ''))
+                axis.text(i * width, top + 16, note, fontsize=13, ha='center', va='top',
+                          bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange' if wrong else 'none',
+                                'edgecolor': 'none'})
+        _show_montage(axis, images)
+        axis.set_title(name, fontsize=14)
+        axis.set(xlim=(-32, (num - 0.5) * width), ylim=((rows - 0.5) * height + 1, -height / 2 - 1))
     return figure
 
 
 def plot_methods(images, read, target, title):
     """Draws a row of images of one label for each method.
+
+    Picture: docs/figures.md#plot_methods.
 
     Args:
         images: a dict from names of methods to their images, (m, 28, 28, 1).
@@ -301,13 +373,16 @@ def plot_methods(images, read, target, title):
     _show_montage(axis, places)
     axis.set(xlim=(-108, (num - 0.5) * width), ylim=((len(images) - 0.5) * height, -height / 2 - 2))
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. A row of images for each method. The judge reads as {target}: ' + '; '.join(
+        f'{name} {np.mean(np.asarray(read[name]) == target):.0%}' for name in images) + '.')
 
 
 def plot_variations(assessed, target, title):
     """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
 
     The images are those at the widest radius (see `measures.widest_radius`), or at the smallest if there is none.
+
+    Picture: docs/figures.md#plot_variations.
 
     Args:
         assessed: a dict of arrays with an element for each of r increasing radii: `radii`; `share` of the variations
@@ -346,11 +421,18 @@ def plot_variations(assessed, target, title):
     axis.set(xlim=(-size / 2, 9.5 * size), ylim=(2.5 * size, -size / 2 - 4))
     right.suptitle(f"variations within {assessed['radii'][shown]:.2g}; orange: read as another digit", fontsize=11)
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. Left: the share that the judge reads as {target}, and the mean distance of two '
+                    'images, at ' + '; '.join(f'radius {radius:.2g}: {agreed:.0%}, {apart:.2f} pixels'
+                                              for radius, agreed, apart in zip(
+                                                  assessed['radii'], assessed['share'], assessed['diversity'],
+                                                  strict=True))
+                    + f". Right: variations within {assessed['radii'][shown]:.2g}.")
 
 
 def plot_generated(generated, read, title, num=4):
     """Draws images of several methods side by side: a panel for each, in it a column for each label.
+
+    Picture: docs/figures.md#plot_generated.
 
     Args:
         generated: a dict from names of methods to the images of each label, (m, 28, 28, 1).
@@ -381,11 +463,16 @@ def plot_generated(generated, read, title, num=4):
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
     figure.suptitle(title)
-    return figure
+    right = {name: np.mean(np.concatenate([np.equal(of_label, label) for label, of_label in enumerate(read[name])]))
+             for name in generated}
+    return describe(figure, f'{title}. A panel for each method, with a column of images for each digit. Read as '
+                    'wanted: ' + '; '.join(f'{name} {share:.0%}' for name, share in right.items()) + '.')
 
 
 def plot_constrained(t, y, moved, title):
     """Draws where points of a latent space of two dimensions are moved to, among encoded images.
+
+    Picture: docs/figures.md#plot_constrained.
 
     Args:
         t: encoded images, (n, 2).
@@ -395,38 +482,57 @@ def plot_constrained(t, y, moved, title):
     """
     figure, axes = plt.subplots(1, len(moved), figsize=(5.2 * len(moved), 5.2), layout='constrained', sharex=True,
                                 sharey=True, squeeze=False)
+    limit = max(4, *(1.05 * np.abs(of_label).max() for points in moved.values() for of_label in points))
     for axis, (name, points) in zip(axes[0], moved.items(), strict=True):
         axis.scatter(*check_points(t, 2).T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
                      alpha=0.25, rasterized=True)
         for label, of_label in enumerate(points):
             scatter = axis.scatter(*of_label.T, c=np.full(len(of_label), label), cmap=_label_colormap, vmin=-0.5,
                                    vmax=9.5, s=30, edgecolors='black', linewidths=0.7, zorder=3)
-        axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+        _write_labels(axis, np.asarray(t), np.asarray(y))
+        axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-limit, limit), ylim=(-limit, limit), aspect='equal')
         axis.label_outer()
     figure.colorbar(scatter, ax=axes[0, -1], ticks=range(num_labels), label='Digit')
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. Panels: {", ".join(moved)}. In each, encoded images are small dots in the '
+                    'colour of their label, and circles in the colour of the wanted label are the points.')
 
 
 def plot_trade_off(correct, distance, title):
     """Draws share judged correct against diversity, each method's median over runs with its lowest and highest.
 
+    Picture: docs/figures.md#plot_trade_off.
+
     Args:
         correct: a dict from names of methods to the shares of each run, (r,).
-        distance: a dict from the same names to mean pixel distances, (r,); a method with NaN is drawn at 0.
+        distance: a dict from the same names to mean pixel distances, (r,). Methods without distances, NaN, stand in a
+            panel of their own.
         title: of the figure.
+
+    Raises:
+        ValueError: there are more methods than colours.
     """
-    figure, axis = plt.subplots(figsize=(11, 4.8), layout='constrained')
-    for (name, shares), color, marker in zip(correct.items(), label_colors, 'os^Dv*PX<>', strict=False):
-        x, y = np.nan_to_num(distance[name]), np.asarray(shares)
+    alone = [name for name in correct if np.isnan(distance[name]).any()]
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout='constrained', sharey=True, width_ratios=(1, 5))
+    for (name, shares), color, marker in zip(correct.items(), method_colors(correct).values(), 'os^Dv*PX<>',
+                                             strict=False):
+        x = np.full(len(shares), alone.index(name)) if name in alone else np.asarray(distance[name])
+        y = np.asarray(shares)
         spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
-        axis.errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker, markersize=9,
-                      color=color, capsize=3, label=name)
-    axis.set(title=title, xlabel='Mean distance of two images of a digit (pixels)',
-             ylabel='Share read as wanted by the judge')
-    axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+        axes[int(name not in alone)].errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker,
+                                         markersize=9, color=color, capsize=3, label=name)
+    axes[0].set(xlabel='One image a digit,\nno distance', xlim=(-1, max(len(alone), 1)), xticks=[],
+                ylabel='Share read as wanted by the judge')
+    axes[0].set_visible(bool(alone))
+    axes[1].set_xlabel('Mean distance of two images of a digit (pixels)')
+    axes[1].set_xlim(left=0)
+    axes[1].yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    axes[1].tick_params(labelleft=not alone)
+    figure.suptitle(title)
     figure.legend(loc='outside right center')
-    return figure
+    return describe(figure, f'{title}. Medians: ' + '; '.join(
+        f'{name} {np.median(correct[name]):.0%} correct, '
+        + ('no distance' if name in alone else f'distance {np.median(distance[name]):.2f}') for name in correct) + '.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -436,6 +542,13 @@ def plot_trade_off(correct, distance, title):
 
 def _label_latent_axes(axis, title):
     axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$')
+
+
+def _write_labels(axis, t, y):
+    """Writes each label's number at the median of its points (n, 2)."""
+    for label in np.unique(y):
+        axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center', va='center',
+                  clip_on=True, path_effects=[withStroke(linewidth=3, foreground='white')])
 
 
 def _show_image(axis, image, title):

@@ -11,6 +11,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
+from latent_search.figures import describe
 from latent_search.points import check_points
 from mnist_vae.data import check_target, num_labels
 from mnist_vae.figures import label_colors
@@ -30,6 +31,7 @@ class InteractiveFigure:
     Attributes:
         controls: a dict from names to the widgets. Set the `value` of one to change the figure.
         picture: the widget with the figure, whose `value` is a PNG file.
+        alt: the figure's alternative text.
     """
 
     def __init__(self, controls, draw, *others):
@@ -37,7 +39,8 @@ class InteractiveFigure:
 
         Args:
             controls: a dict from names to widgets with a value.
-            draw: a function of these values, by their names, that returns a Matplotlib figure.
+            draw: a function of these values, by their names, that returns a Matplotlib figure with a text; see
+                `latent_search.figures.describe`.
             *others: widgets that stand before the controls, such as a player.
         """
         import ipywidgets
@@ -56,10 +59,12 @@ class InteractiveFigure:
         figure.savefig(file, format='png', dpi=90)
         plt.close(figure)  # Otherwise a notebook shows it once more.
         self.picture.value = file.getvalue()
+        self.alt = figure.alt
 
     def _repr_mimebundle_(self, **_):
         bundle = self._widget._repr_mimebundle_()
-        return {**bundle, 'image/png': base64.b64encode(self.picture.value).decode()}
+        return ({**bundle, 'image/png': base64.b64encode(self.picture.value).decode()},
+                {'image/png': {'alt': self.alt}})
 
 
 def explore_latent_space(gx, gy, objectives, label_probs, decoder, target=4, t=(0.0, 0.0)):
@@ -145,6 +150,8 @@ def replay_evaluations(gx, gy, nll, X, Y, decoder, title):  # noqa: N803 (GPyOpt
 def plot_point(gx, gy, objectives, t, values, probs, image, target):
     """Draws a point over the objectives of a target, its decoded image and the probabilities of the ten labels.
 
+    Picture: docs/figures.md#plot_point.
+
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
@@ -172,12 +179,17 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
     axes[-1].get_xticklabels()[target].set(weight='bold', color='white', bbox={
         'boxstyle': 'round,pad=0.2', 'facecolor': 'black', 'edgecolor': 'none'})
     axes[-1].legend(loc='lower center', bbox_to_anchor=(0.5, 1), fontsize=10, frameon=False)
-    figure.suptitle(f'The point ({t[0]:.2f}, {t[1]:.2f}), and the objectives for {target} (star: minimum)')
-    return figure
+    title = f'The point ({t[0]:.2f}, {t[1]:.2f}), and the objectives for {target} (star: minimum)'
+    figure.suptitle(title)
+    return describe(figure, f'{title}. ' + '; '.join(
+        f'{name}: {values[name]:.2f} nats, and the most probable label is {of_name.argmax()} ({of_name.max():.0%})'
+        for name, of_name in probs.items()) + '. The decoded image is beside the maps.')
 
 
 def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyOpt's name)
     """Draws the first evaluations of an objective over its map, their values, the last image and the best so far.
+
+    Picture: docs/figures.md#plot_evaluations.
 
     Args:
         gx: first coordinates of a grid, (m, k).
@@ -214,7 +226,9 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
                       and level <= 1.1 * values.max()])
     curve.legend(loc='center right', fontsize=10)
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. {num} of {len(values)} evaluations on a map of the objective, the image of the '
+                    f'last ({values[num - 1]:.3f} nats) and of the best so far ({values[best]:.3f} nats), and the value '
+                    'of each evaluation.')
 
 
 def _draw_map(axis, gx, gy, nll):

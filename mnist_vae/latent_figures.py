@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patheffects import withStroke
 
+from latent_search.figures import describe
 from latent_search.points import check_points
 from mnist_vae.figures import label_colors
 
@@ -14,6 +15,8 @@ _prior_radius = np.sqrt(2 * np.log(20))
 
 def plot_manifolds(images, read, domain, title):
     """Draws the images that several decoders make of the points of a grid, each in its place in latent space.
+
+    Picture: docs/figures.md#plot_manifolds.
 
     The colour of an image is that of the label which the judge reads. 95% of the prior's mass lies within the circle.
 
@@ -42,11 +45,15 @@ def plot_manifolds(images, read, domain, title):
     figure.legend(handles=handles, loc='outside lower center', ncols=10, title='Label that the judge reads',
                   columnspacing=1.2, handletextpad=0.1)
     figure.suptitle(title)
-    return figure
+    return describe(figure, f'{title}. A panel for each model ({", ".join(images)}): the images decoded at the points '
+                    'of a grid over the box, coloured by the label that the judge reads, and a circle that holds '
+                    "95% of the prior's mass.")
 
 
 def plot_value_walk(t, y, walk, title, end=9):
     """Draws a walk along the gradient of the predicted value: its way among encoded images, and what it decodes to.
+
+    Picture: docs/figures.md#plot_value_walk.
 
     Args:
         t: encoded images, (n, 2).
@@ -79,7 +86,9 @@ def plot_value_walk(t, y, walk, title, end=9):
                    label='Digit value')
     _draw_strips(lower.subplots(), walk, beyond)
     figure.suptitle(title)
-    return figure
+    reads = ', '.join(f'{label} at {value:g}' for value, label in zip(walk['values'], walk['read'], strict=True))
+    return describe(figure, f'{title}. Above, the way among the encoded images. Below, the decoded images, with what '
+                    f'the judge reads at each predicted value: {reads}.')
 
 
 def _draw_strips(axis, walk, beyond):
@@ -101,6 +110,8 @@ def _draw_strips(axis, walk, beyond):
 
 def plot_interpolations(x, labels, strips, title):
     """Draws interpolations between two images: the images themselves at the ends, and what is decoded between them.
+
+    Picture: docs/figures.md#plot_interpolations.
 
     Above an image is its distance from the first point in latent space, below it the label that the judge reads, and
     how probable that is. Where it reads neither end's label, this is orange.
@@ -132,7 +143,9 @@ def plot_interpolations(x, labels, strips, title):
     axis.set(xlim=(-60, places[-1] + 30), ylim=(height * (len(strips) - 1) + 44, -14), aspect='equal')
     axis.set_axis_off()
     figure.suptitle(title)
-    return figure
+    reads = '; '.join(f'{name}: {", ".join(map(str, strip["read"]))}' for name, strip in strips.items())
+    return describe(figure, f'{title}. A row of decoded images for each model, between the two images. The judge reads '
+                    f'{reads}.')
 
 
 def _show(axis, image, left, top):

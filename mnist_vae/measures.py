@@ -216,7 +216,8 @@ def assess_generated(generated, judge, real, y, num, seed=0):
     Returns:
         A dict of floats: 'correct', the share of images that the judge reads as their label; 'distance', the mean over
         labels of `mean_pixel_distance`, NaN where a label has only one image; 'coverage', the mean over labels; and
-        'frechet', the distance of all images from all real ones. And 'read', for each label what the judge reads, (m,).
+        'frechet', the distance of all images from all real ones, NaN where a label has fewer than `num` images, as it
+        depends on their number. And 'read', for each label what the judge reads, (m,).
     """
     assessed = [predict(create_features(judge), images, 'judge') for images in generated]
     read = [probs.argmax(axis=1) for _, probs in assessed]
@@ -227,7 +228,8 @@ def assess_generated(generated, judge, real, y, num, seed=0):
         'distance': np.nan if single else float(np.mean([mean_pixel_distance(images) for images in generated])),
         'coverage': float(np.mean([coverage(real[chosen], features)
                                    for chosen, (features, _) in zip(drawn, assessed, strict=True)])),
-        'frechet': frechet_distance(np.concatenate([features for features, _ in assessed]), real),
+        'frechet': (frechet_distance(np.concatenate([features for features, _ in assessed]), real)
+                    if min(map(len, generated)) >= num else np.nan),
         'read': read}
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
+from latent_search.figures import describe
 from mnist_vae.backend import keras
 
 _colors = {'InputLayer': 'white', 'Conv2D': 'skyblue', 'Conv2DTranspose': 'steelblue', 'Dense': 'orange',
@@ -65,6 +66,8 @@ def _detail(config):
 
 def plot_networks(networks, title):
     """Draws networks layer by layer, a row for each: output shapes above the layers, and below them the names, types,
+
+    Picture: docs/figures.md#plot_networks.
     kernels and numbers of parameters.
 
     Pictures are drawn as boxes: height and depth are those of the picture, the width is the number of channels.
@@ -94,7 +97,9 @@ def plot_networks(networks, title):
     figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors; the height is the '
                     'logarithm of the length.\nBelow a layer: name, type, kernel and activation, number of parameters',
                     fontsize=12)
-    return figure
+    shapes = '; '.join(f'{name}: ' + ', '.join(' × '.join(map(str, block.shape)) for block in blocks)
+                       for name, blocks in networks.items())
+    return describe(figure, f'{title}. A row of layers for each network, with the shapes of their outputs. {shapes}.')
 
 
 def _columns(blocks):

@@ -3,7 +3,8 @@
 `python notebooks/run.py notebooks/NAME.ipynb` writes the executed notebook, NAME.html, which needs no other file and no
 network, and each figure as PNG into build/NAME/. `--set name=value` overrides a name that the notebook's cell tagged
 `parameters` assigns. With `--in-place` the executed notebook also replaces the given one, and its named figures replace
-those in docs/. A code cell names its figure in its metadata: `"figure": "ten-best"` becomes ten-best.png.
+those in docs/. A code cell names its figure in its metadata: `"figure": "ten-best"` becomes ten-best.png, or
+ten-best.gif if it is a player, what `HTML(animation.to_jshtml())` displays.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import ast
 import asyncio
 import base64
 import copy
+import html
+import io
 import os
 import re
 import signal
@@ -20,13 +23,50 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+from jupyter_client.kernelspec import get_kernel_spec
 from latex2mathml.converter import convert
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from PIL import Image
 
-build_dir = Path(__file__).resolve().parent.parent / 'build'
-docs_dir = build_dir.parent / 'docs'
+notebooks_dir = Path(__file__).resolve().parent
+build_dir = notebooks_dir.parent / 'build'
+docs_dir = notebooks_dir.parent / 'docs'
+frame_ms = 400  # How long a GIF shows each of its frames.
+
+# Nbconvert's page, with what it lacks and without its own scripts, which fetch MathJax and others from the network.
+_template = """
+{%- extends 'lab/index.html.j2' -%}
+{% block html_head_js %}{% endblock %}
+{% block jupyter_widgets %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_css %}<style>
+.jp-RenderedHTMLCommon table { display: block; overflow-x: auto; max-width: 100%; width: fit-content; }
+.jp-RenderedHTMLCommon math { overflow-x: auto; max-width: 100%; }
+.jp-RenderedHTMLCommon [mathvariant=bold] { font-weight: bold; }
+.jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
+.jp-InputArea-editor .highlight pre { overflow-x: auto; }
+.jp-OutputArea-output img { max-width: 100%; }
+/* Buttons of Matplotlib's player, whose font would be fetched. */
+.anim-buttons i { font-style: normal; }
+PLAYER
+@media (max-width: 700px) {
+  .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+  body.jp-Notebook { padding: 4px; }
+  .jp-Cell { padding: 2px; }
+}
+</style>{% endblock %}
+{% block data_png scoped %}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+     alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}">
+</div>
+{% endblock %}
+""".replace('PLAYER', '\n'.join(f'.anim-buttons .fa-{name}::before {{ content: "{sign}\\FE0E"; }}' for name, sign in {
+    'minus': '−', 'plus': '+', 'fast-backward': '⏮', 'step-backward': '⏪', 'play.fa-flip-horizontal': '▶',
+    'pause': '⏸', 'play': '▶', 'step-forward': '⏩', 'fast-forward': '⏭'}.items()))
 
 
 def override_parameters(notebook, overrides):
@@ -90,8 +130,8 @@ def execute(notebook, folder):
 
     # The kernel warns at each start that others on this machine might listen to it.
     client = _TerminalClient(notebook, timeout=None, kernel_name='python3', coalesce_streams=True,
-                             store_widget_state=False,
-                             on_cell_start=announce, extra_arguments=['--IPKernelApp.log_level=ERROR'],
+                             store_widget_state=False, on_cell_start=announce,
+                             extra_arguments=['--IPKernelApp.log_level=ERROR'],
                              resources={'metadata': {'path': str(folder)}})
     client.on_notebook_start = client.interrupt_kernel_on_ctrl_c
     client.execute()
@@ -100,11 +140,16 @@ def execute(notebook, folder):
         for output in cell.get('outputs', []):
             if 'image/png' in output.get('data', {}):  # Widgets need this kernel; their picture remains.
                 output.data.pop('application/vnd.jupyter.widget-view+json', None)
-    notebook.metadata.kernelspec = {'display_name': 'Python 3', 'language': 'python', 'name': 'python3'}
+        if 'outputs' in cell:  # A progress bar that has cleared itself leaves blanks.
+            cell.outputs = [output for output in cell.outputs
+                            if output.output_type != 'stream' or output.text.strip()]
+    # What JupyterLab writes when it saves the notebook.
+    kernel = get_kernel_spec('python3')
+    notebook.metadata.kernelspec = {'display_name': kernel.display_name, 'language': kernel.language, 'name': 'python3'}
 
 
 def named_figures(notebook):
-    """Returns the figures of an executed notebook that its cells name: a dict from names to the bytes of PNG files.
+    """Returns the figures of an executed notebook that its cells name: a dict from names of files to their bytes.
 
     Raises:
         ValueError: two cells have one name, a name is none for a file, or a cell with a name has not one figure.
@@ -116,21 +161,21 @@ def named_figures(notebook):
             continue
         if not re.fullmatch('[a-z0-9-]+', str(name)):
             raise ValueError(f'The name of a figure has lower-case letters, digits and hyphens, got {name!r}.')
-        if name in figures:
+        if name in {Path(other).stem for other in figures}:
             raise ValueError(f'Two cells name their figure {name!r}. Give each figure a name of its own.')
-        pngs = _pngs(cell)
-        if len(pngs) != 1:
-            raise ValueError(f'The cell that names its figure {name!r} must draw one figure, it has {len(pngs)}.')
-        figures[name], = pngs
+        found = [(f'{name}.png', png) for png in _pngs(cell)] + [(f'{name}.gif', gif) for gif in _gifs(cell)]
+        if len(found) != 1:
+            raise ValueError(f'The cell that names its figure {name!r} must draw one figure, it has {len(found)}.')
+        figures |= found
     return figures
 
 
 def replace(notebook, path, docs=docs_dir):
-    """Writes an executed notebook to `path`, and its named figures as PNG into the folder `docs`."""
+    """Writes an executed notebook to `path`, and its named figures as PNG or GIF into the folder `docs`."""
     figures = named_figures(notebook)
     nbformat.write(notebook, path)
-    for name, png in figures.items():
-        (docs / f'{name}.png').write_bytes(png)
+    for name, content in figures.items():
+        (docs / name).write_bytes(content)
 
 
 def _pngs(cell):
@@ -138,10 +183,27 @@ def _pngs(cell):
             if 'image/png' in output.get('data', {})]
 
 
-def export(notebook, folder, name):
+def _gifs(cell):
+    """The players among a cell's outputs as GIF, made of the PNG files of their frames."""
+    gifs = []
+    for output in cell.get('outputs', []):
+        player = output.get('data', {}).get('text/html', '')
+        # Matplotlib breaks the lines of a frame by backslashes.
+        frames = re.findall(r'frames\[\d+\] = "data:image/png;base64,([^"]+)"', player)
+        if frames:
+            images = [Image.open(io.BytesIO(base64.b64decode(frame.replace('\\\n', '')))).convert('RGB')
+                      .quantize(256, dither=Image.Dither.NONE) for frame in frames]
+            gif = io.BytesIO()
+            images[0].save(gif, 'GIF', save_all=True, append_images=images[1:], duration=frame_ms, loop=0)
+            gifs.append(gif.getvalue())
+    return gifs
+
+
+def export(notebook, folder, name, source=notebooks_dir):
     """Writes an executed notebook into `folder` as notebook, as a page that stands alone, and its figures as PNG.
 
-    A figure's file has the name that its cell gives it, or else its number and the heading above it.
+    A figure's file has the name that its cell gives it, or else its number and the heading above it. `source` is the
+    folder from which the notebook's links start.
 
     Returns:
         The path of the page and the paths of the figures.
@@ -163,22 +225,55 @@ def export(notebook, folder, name):
             figures.append(folder / f"{cell.metadata.get('figure') or f'{len(figures) + 1:02}-{heading}'}.png")
             figures[-1].write_bytes(png)
 
+    return write_page(notebook, folder / f'{name}.html', source), figures
+
+
+def write_page(notebook, path, source=notebooks_dir):
+    """Writes an executed notebook as a page that needs no other file and no network, and returns its path.
+
+    A link to a file, which starts from the folder `source`, becomes one that starts from the page. A link to a notebook
+    becomes one to its page in build/.
+    """
     page = copy.deepcopy(notebook)
     for cell in page.cells:
         if cell.cell_type == 'markdown':
             cell.source = _formulas_as_mathml(cell.source)
-    html, _ = HTMLExporter().from_notebook_node(page, {'metadata': {'name': name}})
-    path = folder / f'{name}.html'
-    # The exporter's scripts fetch MathJax and others from the network; a page with neither needs none of them.
-    path.write_text(re.sub(r'<script.*?</script>', '', html, flags=re.DOTALL))
-    return path, figures
+    text, _ = HTMLExporter(raw_template=_template).from_notebook_node(page, {'metadata': {'name': path.stem}})
+    # Matplotlib's player asks for a font from the network.
+    text = re.sub(r'<link[^>]*\shref="https?:[^>]*>', '', text)
+    text = re.sub(r'(<a\b[^>]*\shref=")([^"]+)"',
+                  lambda found: f'{found[1]}{html.escape(_link(html.unescape(found[2]), source, path))}"', text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def page_of(notebook_path):
+    """The path of the page of a notebook."""
+    return build_dir / notebook_path.stem / f'{notebook_path.stem}.html'
+
+
+def _link(link, source, path):
+    if link.startswith('#') or re.match('[a-z]+:', link):
+        return link
+    target, hash_sign, anchor = link.partition('#')
+    target = source / target
+    if target.suffix == '.ipynb':
+        target = page_of(target)
+    return Path(os.path.relpath(target.resolve(), path.parent.resolve())).as_posix() + hash_sign + anchor
 
 
 def _formulas_as_mathml(markdown):
     """Writes TeX formulas as MathML, which browsers draw themselves; MathJax would be fetched from the network."""
-    markdown = re.sub(r'\$\$(.+?)\$\$', lambda found: convert(found[1].strip(), display='block'), markdown,
+    markdown = re.sub(r'\$\$(.+?)\$\$', lambda found: _mathml(found[1].strip(), display='block'), markdown,
                       flags=re.DOTALL)
-    return re.sub(r'\$([^$\n]+)\$', lambda found: convert(found[1]), markdown)
+    return re.sub(r'\$([^$\n]+)\$', lambda found: _mathml(found[1]), markdown)
+
+
+def _mathml(tex, display='inline'):
+    # TeX has a thin space between log and a letter, and before log.
+    tex = re.sub(r'(?<=[\w)}]) *(?=\\log\b)', r'\\,', tex)
+    return convert(re.sub(r'\\log\b(?! *[(\[]|\s*\\left)', r'\\log\\,', tex), display=display)
 
 
 def as_parameter(item):
@@ -215,7 +310,11 @@ def main():
         if error.ename in ('KeyboardInterrupt', 'Interrupted'):
             sys.exit(f'\nInterrupted, and no page was written. {error.evalue}')
         raise
-    page, figures = export(notebook, build_dir / arguments.notebook.stem, arguments.notebook.stem)
+    source = arguments.notebook.resolve().parent
+    page, figures = export(notebook, page_of(arguments.notebook).parent, arguments.notebook.stem, source)
+    for other in source.glob('*.ipynb'):  # Links lead there.
+        if not page_of(other).exists() or page_of(other).stat().st_mtime < other.stat().st_mtime:
+            write_page(nbformat.read(other, as_version=4), page_of(other), source)
     if arguments.in_place:
         replace(notebook, arguments.notebook)
     print(f'\nExecuted in {time.perf_counter() - started:.0f} seconds.\nPage to look at: {page}\n'

@@ -1,11 +1,13 @@
 """What a search looks like."""
 
+import matplotlib
 import numpy as np
 import pytest
+from color_helpers import DEFICIENCIES, ciede2000, least_distance
 from helpers import SQUARE, prior
 
 from latent_search import create_grid, create_optimizer
-from latent_search.figures import load_regret_curves, plot_regret
+from latent_search.figures import colors, load_regret_curves, method_colors, plot_regret
 
 
 @pytest.fixture(scope='module')
@@ -45,6 +47,53 @@ def test_regret():
     np.testing.assert_allclose(lines['random: 0.5'], [2, 0.5])
     np.testing.assert_allclose(lines['ours: 0.05'], [0.2, 0.05])
     assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
+    assert [text.get_text() for text in figure.legends[0].texts] == ['random: 0.5', 'ours: 0.05']
+
+
+def test_regret_below_what_was_computed():
+    quartiles = np.array([[1.0, 2.0, 3.0], [-0.1, 0.0, 0.5]])
+
+    figure = plot_regret({'ours': quartiles}, 'regret', floor=0.01)
+
+    axis, = figure.axes
+    line, = axis.lines
+    assert line.get_label() == 'ours: ≤ 0.01' and axis.get_ylim()[0] == 0.01 > line.get_ydata()[-1] > 0
+    assert 'lower edge: ≤ 0.01' in axis.texts[0].get_text()
+    assert plot_regret({'ours': quartiles + 1}, 'regret').axes[0].get_ylim()[0] > 0.1
+
+
+def test_regret_has_a_color_for_each_method_and_four_bands():
+    quartiles = np.array([[1.0, 2.0, 3.0], [0.1, 0.5, 0.6]])
+    names = ['random', 'a', 'ours', 'b', 'c', 'GPyOpt as published']
+
+    def drawn(names):
+        axis, = plot_regret(dict.fromkeys(names, quartiles), 'regret').axes
+        return {line.get_label().partition(':')[0]: line.get_color() for line in axis.lines}, len(axis.collections)
+
+    of_lines, bands = drawn(names)
+    assert bands == 4 and len(set(of_lines.values())) == 6
+    reversed_lines, _ = drawn(names[::-1])
+    assert all(of_lines[name] == reversed_lines[name] for name in ('random', 'ours', 'GPyOpt as published'))
+    assert method_colors(['Bayesian optimization'])['Bayesian optimization'] == of_lines['ours']
+    with pytest.raises(ValueError, match='There are colours for 10 methods, got 11'):
+        method_colors(map(str, range(11)))
+
+
+@pytest.mark.parametrize('deficiency', DEFICIENCIES)
+def test_colors_can_be_told_apart(deficiency):
+    """With each deficiency clearly better than the ten colours of Petroff."""
+    assert len(set(colors)) == 10
+    assert (least_distance(colors, DEFICIENCIES[deficiency])
+            > 1.3 * least_distance(matplotlib.color_sequences['petroff10'], DEFICIENCIES[deficiency]))
+
+
+def test_distance_of_colors():
+    """Against pairs 1, 7 and 19 of the paper's table."""
+    of_pairs = np.array([[[50, 2.6772, -79.7751], [50, 0, -82.7485]], [[50, 0, 0], [50, -1, 2]],
+                         [[50, 2.5, 0], [50, 3.2592, 0.335]]])
+
+    np.testing.assert_allclose(ciede2000(*of_pairs.transpose(1, 2, 0)), [2.0425, 2.3669, 1.0], atol=1e-4)
+
 
 
 def test_regret_curves_that_are_damaged(tmp_path):

@@ -15,6 +15,7 @@ from mnist_vae.figures import (
     plot_principal_components,
     plot_reconstructions,
     plot_top,
+    plot_top_beside,
     plot_trade_off,
     plot_variations,
     table,
@@ -65,6 +66,16 @@ def test_learning_curves():
     assert figure.get_suptitle().startswith('Losses')
 
 
+def test_learning_curves_end_where_later_epochs_do():
+    histories = {'vae': [{'reconstruction': loss, 'val_reconstruction': loss} for loss in (180.0, 150.0, 140.0)],
+                 'judge': [{'loss': loss, 'val_loss': loss} for loss in (0.5, 0.49, 0.4)]}
+
+    figure = plot_learning_curves(histories, 'Losses')
+
+    assert 150 < figure.axes[0].get_ylim()[1] < 160 and figure.axes[3].get_ylim()[1] > 0.5
+    assert 'The first epoch may lie above the panel' in figure.get_suptitle()
+
+
 def test_latent_spaces(rng):
     ts, y = rng.normal(size=(3, 50, 2)), np.arange(50) % 10
 
@@ -76,6 +87,8 @@ def test_latent_spaces(rng):
         np.testing.assert_array_equal(axis.collections[0].get_offsets(), t)
         np.testing.assert_array_equal(axis.collections[0].get_array(), y)
         assert {text.get_text() for text in axis.texts} == set('0123456789')
+        for text in axis.texts:
+            np.testing.assert_allclose(text.get_position(), np.median(t[y == int(text.get_text())], axis=0))
         assert axis.get_xlabel() == '$t_1$' and axis.get_ylabel() == '$t_2$'
 
 
@@ -114,11 +127,18 @@ def test_top(rng):
     axis, = figure.axes
     assert shown_images(axis) == [image.tobytes() for of_target in assessed.values() for image in of_target['images']]
     assert [text.get_text() for text in axis.texts] == [
-        '4', '0.25', '0.75 | 0.50', '1.25', '0.75 | 0.50 (9)', '2.25', '0.75 | 0.50',
-        '7', '0.25', '0.75 | 0.50', '1.25', '0.75 | 0.50']
+        '4', '0.25', '75 | 50', '1.25', '75 | 50 (9)', '2.25', '75 | 50', '7', '0.25', '75 | 50', '1.25', '75 | 50']
     assert [text.get_text() for text in axis.texts if text.get_bbox_patch() is not None
-            and matplotlib.colors.same_color(text.get_bbox_patch().get_facecolor(), 'orange')] == ['0.75 | 0.50 (9)']
-    assert figure.get_suptitle() == 'best'
+            and matplotlib.colors.same_color(text.get_bbox_patch().get_facecolor(), 'orange')] == ['75 | 50 (9)']
+    assert figure.get_suptitle() == 'best' and 'reads 4 of 5 as their target' in figure.alt
+
+    beside = plot_top_beside({'these': assessed, 'those': {7: assessed[7]}}, 'two', num=2)
+
+    assert [axis.get_title() for axis in beside.axes] == ['these', 'those'] and beside.get_suptitle() == 'two'
+    assert [text.get_text() for text in beside.axes[1].texts] == ['7', '0.25', '75 | 50', '1.25', '75 | 50']
+    assert shown_images(beside.axes[0]) == [image.tobytes() for of_target in assessed.values()
+                                            for image in of_target['images'][:2]]
+    assert 'these: 2 rows' in beside.alt and 'reads 3 of 4' in beside.alt
 
 
 def test_table():
@@ -230,16 +250,24 @@ def test_plot_generated(rng):
 def test_plot_constrained(rng):
     t, y = rng.normal(size=(50, 2)), rng.integers(10, size=50)
 
-    figure = plot_constrained(t, y, {'actor': rng.normal(size=(10, 7, 2))}, 'moved')
+    moved = rng.normal(size=(10, 7, 2))
+    moved[3, 2, 1] = -6
+
+    figure = plot_constrained(t, y, {'actor': moved}, 'moved')
 
     axis = figure.axes[0]
-    assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$'
+    assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$' and axis.get_ylim()[0] < -6
     assert sorted(len(points.get_offsets()) for points in axis.collections) == [7] * 10 + [50]
 
 
 def test_plot_trade_off():
-    figure = plot_trade_off({'a': [0.9, 1.0, 0.95], 'b': [0.5, 0.5, 0.5]},
-                            {'a': [1.0, 3.0, 2.0], 'b': [np.nan] * 3}, 'trade-off')
+    correct = {'a': [0.9, 1.0, 0.95], 'b': [0.5, 0.5, 0.5]}
 
-    (a, *_), (b, *_) = figure.axes[0].containers
-    np.testing.assert_allclose([*a.get_xydata()[0], *b.get_xydata()[0]], [2, 0.95, 0, 0.5])
+    figure = plot_trade_off(correct, {'a': [1.0, 3.0, 2.0], 'b': [np.nan] * 3}, 'trade-off')
+
+    without, plane = figure.axes
+    np.testing.assert_allclose(plane.containers[0][0].get_xydata(), [[2, 0.95]])
+    np.testing.assert_allclose(without.containers[0][0].get_xydata(), [[0, 0.5]])
+    assert len(plane.containers) == len(without.containers) == 1
+    assert without.get_visible() and list(without.get_xticks()) == [] and 'no distance' in without.get_xlabel()
+    assert not plot_trade_off({'a': correct['a']}, {'a': [1.0, 3.0, 2.0]}, '').axes[0].get_visible()

@@ -31,6 +31,7 @@ def test_manifolds(rng):
 
     panels = {axis.get_title(): axis for axis in figure.axes}
     assert list(panels) == ['first', 'second'] and figure.get_suptitle() == 'grids'
+    assert figure.alt.startswith('grids. A panel for each model (first, second)')
     tiles = panels['first'].images[0].get_array()
     assert tiles.shape == (84, 84, 3)
     np.testing.assert_allclose(tiles[56:, 28:56], np.broadcast_to(matplotlib.colors.to_rgb(label_colors[4]),
@@ -67,6 +68,7 @@ def test_value_walk(rng):
         'predicted value', '8', '8.5', '9', 'judge reads', '8', '3', '9', distance, '0.25', '0.50', '0.75',
         'predicted value', '10', 'judge reads', '9', distance, '6.00']
     assert figure.get_suptitle() == 'a walk'
+    assert '8 at 8, 3 at 8.5, 9 at 9, 9 at 10' in figure.alt
 
 
 def test_value_walk_that_ends_early(rng):
@@ -94,6 +96,7 @@ def test_interpolations(rng):
                            '7 (75%)', 'ten', 'image of a 2', 'image of a 7', '0.00', '2 (100%)', '1.50', '2 (50%)',
                            '3.00', '7 (75%)']
     assert orange(axis) == ['5 (50%)']
+    assert 'two: 2, 5, 7; ten: 2, 2, 7.' in figure.alt
 
 
 def test_network_blocks():
@@ -125,6 +128,7 @@ def test_networks():
     assert ['conv_2', 'Conv2D', '3 × 3, stride 2, relu', '18,496'] in shown
     assert ['t_mean', 'Dense', '66'] in shown and ['image'] in shown
     assert sum(text == '14 × 14 × 64' for text in texts(axis)) == 4
+    assert 'decoder: 2, 12544, 14 × 14 × 64, ' in figure.alt
     arrows = sum(len(block.sources) for model in models for block in network_blocks(model))
     assert texts(axis).count('') == arrows == 13
     with pytest.raises(ValueError, match='one network or more'):

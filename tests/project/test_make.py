@@ -1,8 +1,13 @@
 """What the Makefile does beside calling our programs."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -31,8 +36,37 @@ def test_lab_passes_on_flags(make):
     done = make('lab', 'JUPYTER_FLAGS=--allow-root --port=9999')
 
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == ('jupyter lab notebooks/variational_autoencoder_opt.ipynb --allow-root '
-                                            '--port=9999')
+    assert done.stdout.splitlines()[-1] == ('jupyter lab notebooks/variational_autoencoder_opt.ipynb '
+                                            '--ServerApp.root_dir=. --allow-root --port=9999')
+
+
+@pytest.mark.slow
+def test_lab_serves_what_the_notebook_links_to(tmp_path):
+    """JupyterLab opens the notebook as a file of the project's folder, so links that begin with `../` stay inside."""
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    recipe = re.search(r'^\t\$\(BIN\)/jupyter (lab .*)$', makefile, re.MULTILINE)[1]
+    arguments = recipe.replace('$(NOTEBOOK)', 'notebooks/variational_autoencoder_opt.ipynb').replace(
+        '$(JUPYTER_FLAGS)', '--allow-root --no-browser --port=0 --IdentityProvider.token=known').split()
+    environment = {**os.environ, 'JUPYTER_RUNTIME_DIR': str(tmp_path), 'JUPYTER_CONFIG_DIR': str(tmp_path / 'config')}
+    with open(tmp_path / 'log', 'w') as log:
+        server = subprocess.Popen([sys.executable, '-m', 'jupyter', *arguments], cwd=ROOT, env=environment, stdout=log,
+                                  stderr=log)
+    try:
+        # The page that sends the browser to what is opened.
+        while not (pages := list(tmp_path.glob('jpserver-file-to-run-*.html'))):
+            assert server.poll() is None, (tmp_path / 'log').read_text()
+            time.sleep(0.2)
+        address, notebook = re.search(r'(http://\S+:\d+/)lab/tree/(\S+)\?token', pages[0].read_text()).groups()
+
+        assert notebook == 'notebooks/variational_autoencoder_opt.ipynb'
+        for path in (notebook, 'README.md', 'models/README.md', 'vae_opt_util.py'):
+            request = urllib.request.Request(f'{address}api/contents/{path}?content=0',
+                                             headers={'Authorization': 'token known'})
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+                assert json.load(answer)['path'] == path
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @pytest.mark.skipif(not hasattr(os, 'getuid') or os.getuid() != 0, reason='root only')

@@ -34,12 +34,14 @@ def test_figures_of_the_pages_are_those_of_the_committed_notebooks():
     named = {}
     for path in (ROOT / 'notebooks').glob('*.ipynb'):
         for name, png in notebook_runner.named_figures(nbformat.read(path, as_version=4)).items():
-            assert f'{name}.png' not in named, f'two notebooks have a figure {name}'
-            named[f'{name}.png'] = png
+            assert name not in named, f'two notebooks have a figure {name}'
+            named[name] = png
 
-    assert set(named) | NOT_OF_NOTEBOOKS == {path.name for path in (ROOT / 'docs').glob('*.png')}
+    assert set(named) | NOT_OF_NOTEBOOKS == {path.name for suffix in ('png', 'gif')
+                                             for path in (ROOT / 'docs').glob(f'*.{suffix}')}
     for name, png in named.items():
         assert png == (ROOT / 'docs' / name).read_bytes(), name
+        assert len(png) < 2e6, name
 
 
 def test_named_figures_are_exported_under_their_names(tmp_path):
