@@ -226,9 +226,8 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
                       and level <= 1.1 * values.max()])
     curve.legend(loc='center right', fontsize=10)
     figure.suptitle(title)
-    return describe(figure, f'{title}. {num} of {len(values)} evaluations on a map of the objective, the image of the '
-                    f'last ({values[num - 1]:.3f} nats) and of the best so far ({values[best]:.3f} nats), and the value '
-                    'of each evaluation.')
+    return describe(figure, f'{title}. {num} of {len(values)} evaluations on a map of the objective, the images of the '
+                    f'last ({values[num - 1]:.3f} nats) and of the best so far ({values[best]:.3f} nats), and all values.')
 
 
 def _draw_map(axis, gx, gy, nll):
