@@ -159,10 +159,10 @@ function stop() {
 
 function play() {
   if (state.timer) return stop();
-  showFrame(state.frame > search().length ? 1 : state.frame + 1);
   state.timer = setInterval(() => showFrame(state.frame + 1), 450);
   $('play').textContent = '❚❚';
   $('play').setAttribute('aria-label', 'Pause');
+  showFrame(state.frame > search().length ? 1 : state.frame + 1);
 }
 
 // After another VAE, target or objective: another map and another search.
