@@ -227,7 +227,7 @@ def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyO
     curve.legend(loc='center right', fontsize=10)
     figure.suptitle(title)
     return describe(figure, f'{title}. {num} of {len(values)} evaluations on a map of the objective, the images of the '
-                    f'last ({values[num - 1]:.3f} nats) and of the best so far ({values[best]:.3f} nats), and all values.')
+                    f'last ({values[num - 1]:.3f} nats) and the best so far ({values[best]:.3f} nats), and all values.')
 
 
 def _draw_map(axis, gx, gy, nll):
