@@ -234,7 +234,8 @@ def create_player(animation: FuncAnimation, alt: str) -> str:
         HTML that stands alone. A notebook shows it with `IPython.display.HTML`.
     """
     player = animation.to_jshtml(default_mode='once')
-    player = re.sub(r'<link\s[^>]*>', '<style>.animation img, .anim-slider { max-width: 100%; }</style>', player)
+    player = re.sub(r'<link\s[^>]*>', '<style>.animation, .animation img, .anim-slider { max-width: 100%; }'
+                    '.anim-buttons button { max-width: 9.5%; }</style>', player)
     player = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: _symbols[icon[1]], player)
     return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
