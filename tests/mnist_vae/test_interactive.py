@@ -10,6 +10,7 @@ import pytest
 from notebook_helpers import notebook_runner
 
 from latent_search import create_grid
+from latent_search.figures import describe
 from mnist_vae.interactive import (
     InteractiveFigure,
     explore_latent_space,
@@ -139,15 +140,16 @@ def test_picture_stays_where_there_is_no_kernel():
     def draw(number):
         figure, axis = plt.subplots(figsize=(1, 1))
         axis.plot([0, number])
-        return figure
+        return describe(figure, f'A line to {number}')
 
     figure = InteractiveFigure({'number': ipywidgets.IntSlider(1)}, draw)
     figure.controls['number'].value = 5
 
-    shown = figure._repr_mimebundle_()
+    shown, metadata = figure._repr_mimebundle_()
     assert VIEW in shown
     assert base64.b64decode(shown['image/png']) == figure.picture.value
     assert plt.imread(io.BytesIO(figure.picture.value)).shape == (90, 90, 4)
+    assert metadata == {'image/png': {'alt': 'A line to 5'}}
 
 
 @pytest.mark.slow
