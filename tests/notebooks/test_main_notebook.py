@@ -49,4 +49,4 @@ def test_parameters_of_the_main_notebook():
 def test_named_figures_of_the_main_notebook():
     named = [cell.metadata['figure'] for cell in code_cells(read(MAIN)) if 'figure' in cell.metadata]
 
-    assert named == ['regret', 'ten-best']
+    assert named == ['regret', 'search', 'ten-best']
