@@ -40,7 +40,7 @@ test-outputs:
 test-jax test-torch: test-%:
 	$(ONE_THREAD) KERAS_BACKEND=$* $(BIN)/python -m pytest -m backends
 
-test-browser: $(INSTALLED)  ## install Playwright, and try the page of `make explore` in the Chromium that is there
+test-browser: $(INSTALLED)  ## install Playwright, and try our pages in the Chromium that is there
 	@if [ -z '$(CHROMIUM)' ]; then \
 	    echo 'There is no Chromium. Install it (Debian: apt install chromium), or name one: make test-browser CHROMIUM=PATH'; \
 	    exit 1; fi

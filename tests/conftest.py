@@ -63,3 +63,13 @@ def close_figures():
     yield
     if 'matplotlib.pyplot' in sys.modules:
         sys.modules['matplotlib.pyplot'].close('all')
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """The Chromium that is installed, driven by Playwright."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='needs Playwright: call `make test-browser`')
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=os.environ.get('CHROMIUM') or '/usr/bin/chromium')
+        yield browser
+        browser.close()

@@ -1,13 +1,11 @@
 """The page of `make explore` in Chromium, driven as a reader would: with mouse, keyboard and finger."""
 
 import base64
-import os
 import re
 
 import numpy as np
 import pytest
 
-playwright = pytest.importorskip('playwright.sync_api', reason='needs Playwright: call `make test-browser`')
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 VAES = [('vae-predictor-off', 'without predictor'), ('vae-predictor-softmax', 'with classifier'),
@@ -21,14 +19,6 @@ def path():
     path = build_dir / 'explore.html'
     assert path.exists(), 'Call `make explore` first.'
     return path
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=os.environ.get('CHROMIUM') or '/usr/bin/chromium')
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=['desk', 'phone'])
