@@ -487,7 +487,8 @@ def minima_table(runs, minima):
     for name, of_minima in minima.items():
         above = np.array([[run.value for run in of_run] for of_run in runs[name]]) - of_minima
         evaluations = np.median([run.evaluations for of_run in runs[name] for run in of_run])
-        rows.append([name, f'{evaluations:.0f}', f'{np.median(above):.4f}', f'{above.max():.4f}',
-                     *(f'{value:.4f}' for value in np.median(above, axis=0))])
+        # Adding 0 makes 0 of −0.
+        above = np.array([np.median(above), above.max(), *np.median(above, axis=0)]).round(4) + 0.0
+        rows.append([name, f'{evaluations:.0f}', *(f'{value:.4f}' for value in above)])
     return ['search', 'evaluations a run', 'median', 'highest',
             *(f'median, {label}' for label in range(num_labels))], rows

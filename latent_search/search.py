@@ -464,7 +464,7 @@ class LatentOptimizer:
         """Draws what the search knew after some of its evaluations: see `stages` and `figures.plot_stages`."""
         from latent_search import figures
 
-        return figures.plot_stages(self.domain, self.stages(numbers, points=201), title, unit)
+        return figures.plot_stages(self.domain, self.stages(numbers, points=121), title, unit)
 
     def plot_trajectory(self, gx: Array, gy: Array, values: Array, title: str) -> 'Figure':
         """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
