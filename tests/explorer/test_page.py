@@ -262,8 +262,10 @@ def test_replay_ends_at_the_best(page, pretrained):
 
 
 def test_replay_plays(page):
+    from playwright.sync_api import expect
+
     page.click('#play')
-    status = playwright.expect(page.locator('#status'))
+    status = expect(page.locator('#status'))
     status.to_have_text(re.compile('^Evaluation [2-9]:'))
     assert page.get_attribute('#play', 'aria-label') == 'Pause'
     page.fill('#frame', '52')  # This pauses.
