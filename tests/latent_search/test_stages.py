@@ -55,7 +55,7 @@ def pngs(player):
             re.findall(r'frames\[\d+\] = "data:image/png;base64,([^"]*)"', player)]
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}, {'spacing': 0.2}, {'noisy': True}], ids=str)
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}, {'spacing': 0.2}, {'noisy': True}], ids=' '.join)
 def test_after_is_the_search_of_that_time(settings):
     search = run(quadratic, max_iter=2, seed=3, **settings)
     random_state, events = np.random.get_state()[1:3], search.events
@@ -100,7 +100,7 @@ def test_after_ends_at_the_result_and_keeps_what_was_pending():
     np.testing.assert_array_equal(after.next_location, fourth.t[0])
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}], ids=str)
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}], ids=' '.join)
 def test_stage_is_what_a_search_that_stopped_there_knows(settings):
     search = run(quadratic, max_iter=3, **settings)
     stopped = run(quadratic, max_iter=1, **settings)
