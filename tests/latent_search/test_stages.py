@@ -55,7 +55,8 @@ def pngs(player):
             re.findall(r'frames\[\d+\] = "data:image/png;base64,([^"]*)"', player)]
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}, {'spacing': 0.2}, {'noisy': True}], ids=' '.join)
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}, {'spacing': 0.2}, {'noisy': True}],
+                         ids=' '.join)
 def test_after_is_the_search_of_that_time(settings):
     search = run(quadratic, max_iter=2, seed=3, **settings)
     random_state, events = np.random.get_state()[1:3], search.events
