@@ -145,7 +145,7 @@ def test_stages_have_two_dimensions_and_a_model():
 def test_figure_of_stages(search):
     figure = search.plot_stages([7, 10], 'both stages')
 
-    stages = search.stages([7, 10], points=201)
+    stages = search.stages([7, 10], points=121)
     axes = [axis for axis in figure.axes if axis.images]
     assert [axis.get_title() for axis in axes] == ['Posterior mean', 'Posterior standard deviation',
                                                    'Expected improvement', '', '', '']

@@ -20,7 +20,7 @@ def test_training_without_pretrained_models(tmp_path):
 
     trained, = (tmp_path / 'checkpoints').iterdir()
     assert {folder.name for folder in trained.iterdir()} == MODELS
-    assert len(figures(notebook)) == 3 and len(tables(notebook)) == 2
+    assert len(figures(notebook)) == 4 and len(tables(notebook)) == 2
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def tables(notebook):
     """The tables in the outputs of a notebook: lists of rows, which are lists of cells. The first row is the header."""
     found = []
     for output in outputs(notebook):
-        if 'text/markdown' in output.get('data', {}):
+        if output.get('data', {}).get('text/markdown', '').startswith('|'):
             lines = output.data['text/markdown'].splitlines()
             rows = [[cell.strip() for cell in line.strip().removeprefix('|').removesuffix('|').split(' | ')]
                     for line in lines]
