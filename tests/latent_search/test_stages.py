@@ -164,7 +164,7 @@ def test_figure_of_stages(search):
             np.testing.assert_array_equal(best, [stage.best_location])
             np.testing.assert_array_equal(proposed, [stage.next_location])
             # The first and the last point of the grid are the middles of pixels.
-            np.testing.assert_allclose(axis.images[0].get_extent(), [-4.02, 4.02, -4.02, 4.02])
+            np.testing.assert_allclose(axis.images[0].get_extent(), np.array([-1, 1, -1, 1]) * (4 + 4 / 120))
             assert axis.get_xlim() == axis.get_ylim() == (-4, 4)
     for first, second, name in zip(axes[:3], axes[3:], ('mean', 'std', 'ei'), strict=True):
         # Stages can be compared: they have the same colours, and all values of mean and deviation are among them.
