@@ -156,8 +156,10 @@ def test_picture_stays_where_there_is_no_kernel():
 def test_executed_notebook_holds_the_picture_only(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(
         'import ipywidgets, matplotlib.pyplot as plt\n'
+        'from latent_search.figures import describe\n'
         'from mnist_vae.interactive import InteractiveFigure\n'
-        "InteractiveFigure({'number': ipywidgets.IntSlider(3)}, lambda number: plt.figure(figsize=(1, number)))")])
+        "InteractiveFigure({'number': ipywidgets.IntSlider(3)},\n"
+        "                  lambda number: describe(plt.figure(figsize=(1, number)), 'Nothing, three high'))")])
 
     notebook_runner.execute(notebook, tmp_path)
     page, pngs = notebook_runner.export(notebook, tmp_path / 'page', 'page')
@@ -165,4 +167,5 @@ def test_executed_notebook_holds_the_picture_only(tmp_path):
     output, = notebook.cells[0].outputs
     assert VIEW not in output.data and 'widgets' not in notebook.metadata
     assert plt.imread(pngs[0]).shape == (270, 90, 4)
+    assert output.metadata['image/png']['alt'] == 'Nothing, three high'
     assert page.read_text().count('<img') == 1
