@@ -13,7 +13,10 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
-.PHONY: run test test-all test-backends test-outputs test-jax test-torch test-browser lab explore images train bench \
+BACKENDS := test-outputs test-jax test-torch
+comma := ,
+
+.PHONY: run test test-all test-long test-backends $(BACKENDS) test-browser test-pages lab explore images train bench \
     notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
@@ -25,14 +28,16 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 	$(PYTEST) 2 -m 'not slow'
 
 test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
-	$(BIN)/$(PIP) -e '.[dask]' -c constraints.txt
-	$(PYTEST) 3 -m 'slow and not browser'  # Many of them wait for another process.
-	$(MAKE) test-backends
-	@if [ -n '$(CHROMIUM)' ]; then $(MAKE) test-browser; else echo 'Skipped: make test-browser needs Chromium.'; fi
+	$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c constraints.txt
+	$(MAKE) --jobs 3 --output-sync test-long $(BACKENDS) $(if $(CHROMIUM),test-pages)
+	$(if $(CHROMIUM),,@echo 'Skipped: make test-browser needs Chromium.')
+
+test-long:
+	$(PYTEST) 2 -m 'slow and not browser'
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
-	$(MAKE) --jobs 3 --output-sync test-outputs test-jax test-torch
+	$(MAKE) --jobs 3 --output-sync $(BACKENDS)
 
 test-outputs:
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/vae_opt_util/test_backends.py
@@ -45,7 +50,9 @@ test-browser: $(INSTALLED)  ## install Playwright, and try our pages in the Chro
 	    echo 'There is no Chromium. Install it (Debian: apt install chromium), or name one: make test-browser CHROMIUM=PATH'; \
 	    exit 1; fi
 	$(BIN)/$(PIP) -e '.[browser]' -c constraints.txt
-	@$(MAKE) $(EXPLORER)
+	@$(MAKE) test-pages
+
+test-pages: $(EXPLORER)
 	CHROMIUM='$(CHROMIUM)' $(BIN)/python -m pytest -m browser
 
 explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browser

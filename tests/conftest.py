@@ -14,6 +14,11 @@ def pytest_configure(config):
                                                   f'DeprecationWarning:keras.src.backend.{module}')
 
 
+def pytest_collection_modifyitems(items):
+    """The longest files come first, so that no process is left alone with one of them."""
+    items.sort(key=lambda item: item.path.parent.name != 'notebooks')
+
+
 @pytest.fixture(scope='session')
 def mnist():
     """MNIST, if the environment names a file; the tests never download it."""

@@ -2,14 +2,17 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from notebook_helpers import MAIN, NUM_FIGURES, ROOT, begin, figures, notebook_runner, printed, read
+from notebook_helpers import MAIN, NUM_FIGURES, ROOT, begin, code_cells, figures, notebook_runner, printed, read
 
 from latent_search import create_optimizer
 
@@ -43,24 +46,37 @@ def test_runs(name, tmp_path):
 
 @pytest.mark.slow
 def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
-    """The cells up to the interruption, anew over an unusable journal; then the whole notebook, which continues."""
+    """The notebook goes on with the four results that its journal holds already."""
     folder = tmp_path / 'journals'
     folder.mkdir()
-    (folder / 'journal.csv').write_text('no journal')
+    search = create_optimizer(None, [(-4.0, 4.0)] * 2, noisy=True, journal=folder / 'journal.csv')
+    for number, t in search.ask(4):
+        search.tell(number, 10 + t.sum())
+    del search
 
     def results():
         with open(folder / 'journal.csv', newline='') as file:
             return [row for row in csv.DictReader(file) if row['status'] == 'done']
 
-    beginning = begin('external_results', '## Stopped and resumed')
-    notebook_runner.override_parameters(beginning, {'folder': str(folder), 'start_anew': True, 'num_results': 8})
-    notebook_runner.execute(beginning, MAIN.parent)
-    assert printed(beginning, 'stderr') == ''
     first = results()
-    text = run_small('external_results', {'folder': str(folder), 'num_results': 16}, tmp_path)
+    text = run_small('external_results', {'folder': str(folder)}, tmp_path)
 
-    assert len(first) == 4 and results()[:4] == first and len(results()) > 8
+    assert len(first) == 4 and results()[:4] == first
+    assert len(results()) == PARAMETERS['external_results']['num_results']
     assert 'only a part of it was written' in text
+
+
+@pytest.mark.parametrize('start_anew', [False, True])
+def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
+    folder = tmp_path / 'journals'
+    folder.mkdir()
+    (folder / 'journal.csv').write_text('of before')
+    cell, = (cell for cell in code_cells(read(MAIN.with_stem('external_results'))) if 'rmtree' in cell.source)
+
+    exec(cell.source, {'load_pretrained': Mock(), 'Path': Path, 'shutil': shutil, 'build_dir': None,
+                       'folder': str(folder), 'start_anew': start_anew})
+
+    assert folder.is_dir() and (folder / 'journal.csv').exists() != start_anew
 
 
 @pytest.mark.slow

@@ -161,7 +161,6 @@ def test_mixed_precision_trains_nearly_the_same(few_digits):
     ('classifier', 'float32'),
     pytest.param('vae-predictor-softmax', 'float32', marks=pytest.mark.slow),
     pytest.param('vae-predictor-softmax', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow]),
-    pytest.param('vae-conditional', 'float32', marks=pytest.mark.slow),
     pytest.param('judge', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow])])
 def test_training_that_was_interrupted_is_the_uninterrupted_one(name, precision, few_digits, tmp_path, monkeypatch):
     options = {'recipe': recipe_for(name, epochs=2), 'seed': 5, 'precision': precision}
