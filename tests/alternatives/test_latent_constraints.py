@@ -78,6 +78,7 @@ def training(pretrained, few_digits):
         time.perf_counter() - started)
 
 
+@pytest.mark.slow
 def test_training_by_hand(training, pretrained, few_digits):
     """The losses that training reports of its last epoch, from the trained networks' outputs."""
     constraints, history, seconds = training

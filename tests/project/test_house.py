@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ ONLY_IN = {'GPyOpt': ['latent_search/gpyopt_engine.py'], 'GPy': [], 'matplotlib'
 PUBLIC = {'_replace', '_asdict', '_fields', '_make'}
 
 
+@cache
+def syntax(path):
+    return ast.parse(path.read_text(encoding='utf-8'))
+
+
 def name_of(path):
     return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
 
@@ -28,10 +34,11 @@ def floor_of(name):
     return next((i for i, floor in enumerate(FLOORS) if name.split('.')[0] in floor), None)
 
 
+@cache
 def imports(path):
     """All modules that a file imports, in functions too, and the names that it takes from them."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -74,7 +81,7 @@ def test_nothing_private_is_taken_from_another_file(path):
     imported = {(name or module).split('.')[-1] for module, name in imports(path) if module in ours
                 or f'{module}.{name}' in ours}
     taken = [name for module, name in imports(path) if module in ours and name and name.startswith('_')]
-    reached = [f'{node.value.id}.{node.attr}' for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+    reached = [f'{node.value.id}.{node.attr}' for node in ast.walk(syntax(path))
                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
                and node.value.id in imported and node.attr.startswith('_') and not node.attr.startswith('__')
                and node.attr not in PUBLIC]
@@ -87,7 +94,7 @@ def test_nothing_patches_another_module(path):
     ours = {name_of(source) for source in SOURCES}
     imported = {(name or module).split('.')[0] for module, name in imports(path)
                 if module in ours or f'{module}.{name}' in ours}
-    patched = [ast.unparse(target) for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+    patched = [ast.unparse(target) for node in ast.walk(syntax(path))
                if isinstance(node, ast.Assign) for target in node.targets
                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
                and target.value.id in imported]
@@ -99,18 +106,16 @@ def test_nothing_patches_another_module(path):
 def test_only_one_file_of_the_search_imports(package):
     importing = [str(path.relative_to(ROOT)) for path in SOURCES if path.relative_to(ROOT).parts[0] == 'latent_search'
                  and any(module.split('.')[0] == package for module, _ in imports(path)
-                         if module is not None and not in_type_checking(path, module))]
+                         if module is not None and module not in only_for_annotations(path))]
 
     assert importing == ONLY_IN[package]
 
 
-def in_type_checking(path, module):
-    """Whether a file imports a module only for its annotations."""
-    tree = ast.parse(path.read_text(encoding='utf-8'))
-    only_types = {node.module for branch in ast.walk(tree) if isinstance(branch, ast.If)
-                  and ast.unparse(branch.test) == 'TYPE_CHECKING' for node in branch.body
-                  if isinstance(node, ast.ImportFrom)}
-    return module in only_types
+@cache
+def only_for_annotations(path):
+    """The modules that a file imports only for its annotations."""
+    return {node.module for branch in ast.walk(syntax(path)) if isinstance(branch, ast.If)
+            and ast.unparse(branch.test) == 'TYPE_CHECKING' for node in branch.body if isinstance(node, ast.ImportFrom)}
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=name_of)
