@@ -94,7 +94,7 @@ def experiments(search, num=30):
     return points_of(proposed)
 
 
-@pytest.mark.parametrize('rounds', [3, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('rounds', [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_looking_in_other_threads_changes_nothing(rounds):
     undisturbed = experiments(create_optimizer(None, SQUARE))
     before = process_state()
@@ -108,7 +108,7 @@ def test_looking_in_other_threads_changes_nothing(rounds):
         assert process_state() == before
 
 
-@pytest.mark.parametrize('rounds', [1, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('rounds', [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_published_search_in_another_thread_changes_nothing(rounds):
     """GPyOpt's own search draws from NumPy's global state, and its import changes the warning filters."""
     undisturbed, published = experiments(create_optimizer(None, SQUARE)), run(published=True, max_iter=1)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, create_autospec
 
 import numpy as np
 import pytest
-from notebook_helpers import MAIN, NUM_FIGURES, ROOT, begin, code_cells, figures, notebook_runner, printed, read
+from notebook_helpers import MAIN, NUM_FIGURES, ROOT, code_cells, figures, notebook_runner, printed, read
 
 from latent_search import create_optimizer
 
@@ -52,7 +52,7 @@ def test_results_from_outside_are_there_after_the_kernel_has_ended(tmp_path):
     search = create_optimizer(None, [(-4.0, 4.0)] * 2, noisy=True, journal=folder / 'journal.csv')
     for number, t in search.ask(4):
         search.tell(number, 10 + t.sum())
-    del search
+    search.close()
 
     def results():
         with open(folder / 'journal.csv', newline='') as file:
@@ -79,18 +79,34 @@ def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
     assert folder.is_dir() and (folder / 'journal.csv').exists() != start_anew
 
 
-@pytest.mark.slow
-def test_trains(tmp_path):
-    """The cells of the notebook with the most models that train them."""
-    notebook = begin('alternatives', '## Methods')
-    notebook_runner.override_parameters(notebook, {
-        **PARAMETERS['alternatives'], 'dataset': 'digits', 'use_pretrained': False, 'epochs': 1,
-        'checkpoint_dir': str(tmp_path / 'checkpoints')})
+def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits):
+    """What the cells call, and with what. The tests of `train` and `train_latent_constraints` train."""
+    import alternatives
+    import vae_opt_util
 
-    notebook_runner.execute(notebook, ROOT / 'notebooks')
+    notebook = read(MAIN.with_stem('alternatives'))
+    cells = [cell.source for cell in code_cells(notebook) if 'use_pretrained' in cell.source]
+    history = [{'seconds': 1.5}, {'seconds': 2.5}]
+    train = create_autospec(vae_opt_util.train, side_effect=lambda name, *_, **__: (f'trained {name}', history))
+    train_latent_constraints = create_autospec(alternatives.train_latent_constraints,
+                                               return_value=('trained constraints', history))
+    names = {'load_data': vae_opt_util.load_data, 'recipe_for': vae_opt_util.recipe_for, 'checkpoints_dir': 'here',
+             'training_seconds': alternatives.training_seconds, 'train': train,
+             'train_latent_constraints': train_latent_constraints}
 
-    assert printed(notebook, 'stderr') == ''
-    assert (tmp_path / 'checkpoints').exists()
+    exec(cells[0], names)
+    names |= {'use_pretrained': False, 'dataset': 'digits', 'epochs': 3}
+    for cell in cells[1:]:
+        exec(cell, names)
+
+    assert {call.args[0] for call in train.call_args_list} == set(names['models']) == {
+        'vae-predictor-softmax', 'vae-predictor-off', 'vae-conditional', 'classifier', 'judge'}
+    for call in train.call_args_list:
+        assert call.args[1].name == digits.name and call.kwargs['checkpoint_dir'] == 'here'
+        assert call.kwargs['recipe'] == vae_opt_util.recipe_for(call.args[0], epochs=3)
+    train_latent_constraints.assert_called_once_with('trained vae-predictor-off', names['data'], epochs=3, seed=0)
+    assert names['constraints'] == 'trained constraints' and names['seconds']['latent-constraints'] == 4
+    assert names['num_labelled'] == len(digits.y_train) and names['models_from'] == digits.name
 
 
 @pytest.mark.slow

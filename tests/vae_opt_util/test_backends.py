@@ -45,8 +45,7 @@ digits = load_data('digits')
 digits = Data('few digits', digits.x_train[:256], digits.y_train[:256], digits.x_test[:64], digits.y_test[:64])
 if len(jax.devices()) > 1:
     keras.distribution.set_distribution(keras.distribution.DataParallel())
-model, history = train('vae-predictor-softmax', digits,
-                       recipe=recipe_for('vae-predictor-softmax', epochs=2, batch_size=32))
+model, history = train('classifier', digits, recipe=recipe_for('classifier', epochs=2, batch_size=32))
 devices = max(len(variable.value.sharding.device_set) for variable in model.variables)
 print(json.dumps({'devices': devices, 'history': history}))
 """
