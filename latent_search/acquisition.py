@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
-from latent_search.gaussian_process import GaussianProcess, matern
+from latent_search.gaussian_process import GaussianProcess
+from latent_search.likelihood import matern
 from latent_search.points import Array, distinct_distance, spaced_best
 
 
@@ -32,6 +33,10 @@ class SpacedExpectedImprovement:
       Where different results are worth more than the last digits of the best, `refinement_tolerance` ends that: once
       no point anywhere promises more, all proposals are spaced.
 
+    Both lie in a trust region around the best evaluation: a box whose sides get shorter the more dimensions there are,
+    and which is the whole box in up to four at its centre, in two anywhere. Beyond it a model of few evaluations knows
+    nothing, expects much, and the corners of the box would be all that a search sees.
+
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
     succeeds (see `probability_of_feasibility`), and proposals are made only where that is above one half. Where there
@@ -51,6 +56,9 @@ class SpacedExpectedImprovement:
     spaced_every = 4
     # In units of the box's sides. No point is evaluated twice.
     min_distance = 1e-5
+
+    # Half a side of the trust region, times the number of dimensions, in units of the box's sides.
+    trust_region = 2.0
 
     num_uniform = 500
     num_around_best = 200
@@ -76,7 +84,8 @@ class SpacedExpectedImprovement:
 
         The second is 0 where an experiment is likely to fail everywhere.
         """
-        candidates = self._candidates(rng)
+        region = self._trust_region()
+        candidates = self._candidates(region, rng)
         candidates = candidates[self._distances(candidates) >= self.min_distance]
         from_pending = self._distances_to_pending(candidates) >= self.spacing
         if from_pending.any():
@@ -84,41 +93,43 @@ class SpacedExpectedImprovement:
         feasibility = self.probability_of_feasibility(candidates)
         if feasibility.max() <= 0.5:
             return candidates[[feasibility.argmax()]], 0.0
-        candidates = candidates[feasibility > 0.5]
-        distances = self._distances(candidates)
-        threshold, spacing = self._threshold_and_spacing(candidates, distances)
-        return self._maximise(candidates[distances >= spacing], threshold, spacing)
+        candidates, feasibility = candidates[feasibility > 0.5], feasibility[feasibility > 0.5]
+        at_distance = self._distances(candidates) >= self.spacing
+        incumbent, spread = self.model.incumbent(), self.model.spread
+        threshold_of_spaced = incumbent + self.threshold_above_incumbent * spread
+        log_ei = self.model.log_ei(candidates, np.array([incumbent, threshold_of_spaced]))
+        if self._is_spaced(np.exp(log_ei[:, 0]) / spread, at_distance):
+            values = log_ei[at_distance, 1] + np.log(feasibility[at_distance])
+            return self._maximise(candidates[at_distance], values, threshold_of_spaced, self.spacing, region)
+        return self._maximise(candidates, log_ei[:, 0] + np.log(feasibility), incumbent, self.min_distance, region)
 
-    def _threshold_and_spacing(self, candidates: Array, distances: Array) -> tuple[float, float]:
-        """Decides between a spaced and a refined proposal, given candidates, (n, d), and their distances, (n,)."""
-        incumbent, scale = self.model.incumbent(), self.model.Y.std()
+    def _is_spaced(self, promised: Array, at_distance: NDArray[np.bool_]) -> bool:
+        """Decides between a spaced and a refined proposal.
 
-        def promises(points: Array, tolerance: float) -> bool:
-            return np.exp(self.model.log_ei(points, incumbent).max()) > tolerance * scale
+        Args:
+            promised: the expected improvement on the incumbent at the candidates, in standard deviations, (n,).
+            at_distance: whether they keep the distance, (n,).
+        """
+        if not at_distance.any():
+            return False
+        num = len(self.model.X) + len(self.model.pending)
+        return bool(promised[at_distance].max() > self.convergence_tolerance or num % self.spaced_every == 0
+                    or self.refinement_tolerance > 0 and promised.max() <= self.refinement_tolerance)
 
-        at_distance = candidates[distances >= self.spacing]
-        if len(at_distance) and (promises(at_distance, self.convergence_tolerance)
-                                 or len(self.model.u) % self.spaced_every == 0
-                                 or self.refinement_tolerance > 0
-                                 and not promises(candidates, self.refinement_tolerance)):
-            return incumbent + self.threshold_above_incumbent * scale, self.spacing
-        return incumbent, self.min_distance
-
-    def _maximise(self, candidates: Array, threshold: float, spacing: float) -> tuple[Array, float]:
-        """Maximises the acquisition locally from the best candidates, as far as the spacing allows."""
+    def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float,
+                  region: Array) -> tuple[Array, float]:
+        """Maximises the acquisition locally from the candidates of the best values, as far as the spacing allows."""
         model = self.model
-        log_ei = model.log_ei(candidates, threshold)[:, 0] + np.log(self.probability_of_feasibility(candidates))
-        order = np.argsort(-log_ei)
+        order = np.argsort(-values)
         from_pending = self._distances_to_pending(candidates).min()
-        best, highest = candidates[order[0]], log_ei[order[0]]
+        best, highest = candidates[order[0]], values[order[0]]
 
         def negative(x: Array) -> tuple[float, Array]:
             value, gradient = model.log_ei_with_gradient(x, threshold)
             return -value, -gradient
 
         for start in candidates[order[:self.num_starts]]:
-            refined = minimize(negative, start, jac=True, method='L-BFGS-B',
-                               bounds=np.c_[model.low, model.low + model.width], options={'maxiter': 30})
+            refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=region, options={'maxiter': 30})
             x = refined.x[np.newaxis]
             feasibility = self.probability_of_feasibility(x)[0]
             value = -refined.fun + np.log(feasibility)
@@ -127,9 +138,18 @@ class SpacedExpectedImprovement:
                 best, highest = refined.x, value
         return best[np.newaxis], float(highest)
 
+    def _trust_region(self) -> Array:
+        """The bounds of the trust region, (d, 2)."""
+        model = self.model
+        half = self.trust_region / len(model.low) * model.width
+        best, high = model.best(), model.low + model.width
+        return np.clip(np.c_[best - half, best + half], model.low[:, np.newaxis], high[:, np.newaxis])
+
     def _distances(self, points: Array) -> Array:
         """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""
-        return cdist((points - self.model.low) / self.model.width, self.model.u).min(axis=1)
+        u, others = ((t - self.model.low) / self.model.width
+                     for t in (points, np.vstack((self.model.X, self.model.pending))))
+        return cdist(u, others).min(axis=1)
 
     def _distances_to_pending(self, points: Array) -> Array:
         """Distances of points (n, d) to the nearest pending experiment in units of the box's sides, (n,)."""
@@ -138,18 +158,19 @@ class SpacedExpectedImprovement:
         u, pending = ((t - self.model.low) / self.model.width for t in (points, self.model.pending))
         return cdist(u, pending).min(axis=1)
 
-    def _candidates(self, rng: np.random.RandomState) -> Array:
-        """Points all over the box, and in rings around the best evaluations that lie at a distance from each other."""
+    def _candidates(self, region: Array, rng: np.random.RandomState) -> Array:
+        """Points all over the region, and in it in rings around the best evaluations, which keep their distance."""
         model = self.model
         n, d = self.num_around_best, len(model.low)
-        evaluated = model.u[:len(model.Y)]
+        evaluated = (model.X - model.low) / model.width
         centers: NDArray[np.float64] = evaluated[spaced_best(evaluated, model.Y[:, 0], 10, self.spacing)]
         directions = rng.normal(size=(n, d))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        radii = self.spacing * np.exp(rng.uniform(np.log(0.01), np.log(4), (n, 1)))
+        radii = self.spacing * np.sqrt(d / 2) * np.exp(rng.uniform(np.log(0.01), np.log(4), (n, 1)))
         around = centers[rng.randint(len(centers), size=n)] + radii * directions
-        u = np.vstack((rng.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
-        return model.low + model.width * u
+        low, high = region.T
+        return np.vstack((rng.uniform(low, high, (self.num_uniform, d)),
+                          np.clip(model.low + model.width * around, low, high)))
 
 
 def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Array:

@@ -5,127 +5,25 @@ sides.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lapack, solve_triangular
-from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 from scipy.special import erfcx, log_ndtr, ndtr
 
+from latent_search.hyperparameters import Hyperparameters
+from latent_search.likelihood import Likelihood, Prior, matern, profile, squared_distances
 from latent_search.points import Array
 
 log_sqrt_2pi = 0.5 * np.log(2 * np.pi)
 
 
-def matern(r: Array) -> Array:
-    """The Matérn-5/2 correlation at distances `r`, which are in length scales times √5."""
-    return (1 + r + r * r / 3) * np.exp(-r)
-
-
-class Prior(NamedTuple):
-    """Normal prior of a parameter's logarithm: mean and standard deviation."""
-
-    mean: float
-    std: float
-
-
-class Decomposition(NamedTuple):
-    """The model of n observations for given parameters; the variance is profiled out.
-
-    Attributes:
-        weights: inverse squares of the length scales, (d,).
-        noise: variance of the noise as a share of the variance.
-        slope: (1 + r) exp(−r) for each pair of points, (n, n): the derivative of the correlation needs it.
-        factor: lower Cholesky factor of the correlation matrix with noise, (n, n).
-        constant: the mean that maximises the likelihood.
-        alpha: the inverse correlation matrix times the observations less the constant, (n,).
-        variance: the variance that maximises the likelihood.
-    """
-
-    weights: Array
-    noise: float
-    slope: Array
-    factor: Array
-    constant: float
-    alpha: Array
-    variance: float
-
-
-class Likelihood:
-    """The posterior density of length scales and noise given observations, with constant and variance profiled out.
-
-    Parameters are the logarithms of the length scales, and of the noise's share of the variance where it is learned.
-
-    Args:
-        u: points in units of the box's sides, (n, d).
-        y: observations, (n,).
-        jitter: the noise's share of the variance where it is not learned, and its smallest value where it is.
-        noise_prior: prior of the noise's share; None if values are exact.
-    """
-
-    def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None) -> None:
-        self.y, self.jitter, self.learns_noise = y, jitter, noise_prior is not None
-        self.n, self.d = u.shape
-        self.squared_differences = (u.T[:, :, np.newaxis] - u.T[:, np.newaxis, :]) ** 2
-        # Hvarfner et al., arXiv 2402.02229.
-        priors = [Prior(np.sqrt(2) + 0.5 * np.log(self.d), np.sqrt(3))] * self.d
-        self.prior_mean, self.prior_std = np.array(priors + ([] if noise_prior is None else [noise_prior])).T
-        # If all values are equal, the variance would be 0, and nothing can be divided by its root.
-        self.smallest_variance = (1e-8 * (np.abs(y).max() or 1.0)) ** 2
-
-    def decompose(self, parameters: Array) -> Decomposition:
-        """Decomposes the correlation matrix.
-
-        Raises:
-            np.linalg.LinAlgError: it is not positive definite.
-        """
-        weights = np.exp(-2 * parameters[:self.d])
-        noise = float(np.exp(parameters[self.d])) if self.learns_noise else self.jitter
-        r = np.sqrt(5 * np.tensordot(weights, self.squared_differences, 1))
-        decay = np.exp(-r)
-        correlation = (1 + r + r * r / 3) * decay
-        correlation[np.diag_indices(self.n)] += noise
-        factor, failed = lapack.dpotrf(correlation, lower=1)
-        if failed:
-            raise np.linalg.LinAlgError('the covariance matrix is not positive definite')
-        of_ones, of_y = lapack.dpotrs(factor, np.c_[np.ones(self.n), self.y], lower=1)[0].T
-        constant = of_y.sum() / of_ones.sum()
-        alpha = of_y - constant * of_ones
-        variance = max((self.y - constant) @ alpha / self.n, self.smallest_variance)
-        return Decomposition(weights, noise, (1 + r) * decay, factor, constant, alpha, variance)
-
-    def negative_log_posterior(self, parameters: Array) -> tuple[float, Array]:
-        """The negative log density, up to a constant, and its gradient."""
-        of = self.decompose(parameters)
-        inverse = lapack.dpotri(of.factor, lower=1)[0]
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        of_correlation = (inverse - np.outer(of.alpha, of.alpha) / of.variance) / 2
-        standardised = (parameters - self.prior_mean) / self.prior_std
-        value = (self.n / 2 * np.log(of.variance) + np.log(np.diag(of.factor)).sum()
-                 + standardised @ standardised / 2)
-        gradient = 5 / 3 * of.weights * np.tensordot(self.squared_differences, of.slope * of_correlation, 2)
-        if self.learns_noise:
-            gradient = np.r_[gradient, of.noise * np.trace(of_correlation)]
-        return value, gradient + standardised / self.prior_std
-
-    def maximise(self) -> Array:
-        """The most probable parameters, (d,), or (d + 1,) where noise is learned."""
-        starts = [[np.log(0.15)] * self.d + list(self.prior_mean[self.d:])]
-        if self.learns_noise:
-            # There are often two optima: much of the variation is explained, or much of it is taken for noise.
-            starts.append([np.log(0.5)] * self.d + [np.log(0.3)])
-        bounds = [(np.log(2e-3), np.log(10))] * self.d + [(np.log(self.jitter), 0.0)] * self.learns_noise
-        return min((minimize(self.negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
-                             options={'maxiter': 50}) for start in starts), key=lambda fit: fit.fun).x
-
-
 class GaussianProcess:
     """A Gaussian process: Matérn-5/2 kernel with a length scale for each dimension, constant mean.
 
-    The length scales maximise the marginal likelihood times a broad log-normal prior (Hvarfner et al., arXiv
-    2402.02229); the constant mean and the variance that maximise it for given length scales are known in closed form.
+    The length scales maximise the marginal likelihood times a log-normal prior, see `Likelihood`; the constant mean and
+    the variance that maximise it for given length scales are known in closed form.
     Values are exact, or the variance of their noise is learned like the length scales.
 
     Pending experiments are fantasized: each result is taken to be what the model predicts, so that the place is no
@@ -135,6 +33,7 @@ class GaussianProcess:
         domain: the bounds of the box, (d, 2).
         noisy: whether values have noise.
         pending: points of experiments that have no result yet, (m, d).
+        hyperparameters: those that were fitted before in the same search.
     """
 
     # As a share of the variance. For exact values it only keeps the covariance matrix well conditioned.
@@ -144,11 +43,15 @@ class GaussianProcess:
     # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
     # several hundred searches.
     variance_factor = 2.0
+    # A model of more evaluations than these is one of a subset, see `representative`.
+    max_points = 300
 
-    def __init__(self, domain: Array, noisy: bool = False, pending: ArrayLike = ()) -> None:
+    def __init__(self, domain: Array, noisy: bool = False, pending: ArrayLike = (),
+                 hyperparameters: Hyperparameters | None = None) -> None:
         self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
         self.noisy = bool(noisy)
         self.pending = np.reshape(pending, (-1, len(domain)))
+        self.hyperparameters = Hyperparameters() if hyperparameters is None else hyperparameters
 
     def fit(self, X: Array, Y: Array) -> Self:  # noqa: N803 (GPyOpt's names)
         """Fits the model to all evaluations: points (n, d) and values (n, 1).
@@ -156,28 +59,63 @@ class GaussianProcess:
         Raises:
             np.linalg.LinAlgError: no covariance matrix is positive definite.
         """
+        def likelihood(count: int) -> Likelihood:
+            chosen = representative(Y[:count, 0], self.max_points)
+            observed = self._observed(X[:count], Y[:count])[chosen, 0]
+            return Likelihood((X[chosen] - self.low) / self.width, observed, self.jitter,
+                              self.noise_prior if self.noisy else None)
+
         self.X, self.Y = X, Y
-        self.u = (X - self.low) / self.width
-        likelihood = Likelihood(self.u, self._observed(X, Y)[:, 0], self.jitter,
-                                self.noise_prior if self.noisy else None)
-        parameters = likelihood.maximise()
-        self.weights, self.noise, _, self.factor, self.constant, self.alpha, variance = likelihood.decompose(parameters)
+        parameters = self.hyperparameters.at(len(Y), likelihood)
+        of_all = likelihood(len(Y))
+        self.u, self.y = of_all.u, of_all.y
+        self.weights, self.noise, _, self.factor = of_all.decompose(parameters)
+        self.constant, self.alpha, variance = profile(self.factor, self.y)
         self.length_scales = np.exp(parameters[:len(self.low)])
-        self.variance = self.variance_factor * variance
+        self.variance = self._variance_factor() * variance
         if len(self.pending):
-            self._fantasize((self.pending - self.low) / self.width)
+            self._fantasize((self.pending - self.low) / self.width - 0.5)
         return self
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         return self._predict_observed(X)
 
-    def incumbent(self) -> float:
-        """The lowest mean of the objective at an evaluated or pending point."""
-        return self.predict(np.vstack((self.X, self.pending)))[0].min()
+    def expected_improvement(self, X: Array) -> Array:  # noqa: N803
+        """E[max(incumbent − f, 0)] at points (n, d): (n, 1), in units of the objective."""
+        return np.exp(self.log_ei(X, self.incumbent()))
 
-    def log_ei(self, X: Array, threshold: float) -> Array:  # noqa: N803
-        """Logarithm of the expected improvement, log E[max(threshold − f, 0)], at points (n, d): (n, 1).
+    def incumbent(self) -> float:
+        """The lowest mean of what is improved at an evaluated or pending point."""
+        of_pending = self._improved_mean(self.pending) if len(self.pending) else np.inf
+        return float(min(self._means().min(), np.min(of_pending)))
+
+    def best(self) -> Array:
+        """The evaluated point with the lowest mean, (d,)."""
+        return self.low + self.width * (self.u[self._means().argmin()] + 0.5)
+
+    def _means(self) -> Array:
+        """The mean of what is improved at the evaluations that the model is made of, (n,)."""
+        return self.y - self.noise * self.alpha[:len(self.y)]
+
+    def _improved_mean(self, X: Array) -> Array:  # noqa: N803
+        """The mean of what is improved at points (n, d): (n, 1)."""
+        return self._predict_observed(X)[0]
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of what is improved: here of the values."""
+        return self.y.std()
+
+    def log_ei(self, X: Array, threshold: float | Array) -> Array:  # noqa: N803
+        """Logarithm of the expected improvement, log E[max(threshold − f, 0)], at points (n, d).
+
+        Args:
+            X: the points.
+            threshold: a number, or several, (k,).
+
+        Returns:
+            An array, (n, 1) or (n, k).
 
         With z = (threshold − mean) / std it is log std + log(φ(z) + z Φ(z)), computed as in Ament et al., arXiv
         2310.20708, so that it stays finite where the expectation underflows.
@@ -195,12 +133,15 @@ class GaussianProcess:
         return np.log(std) + log_standard, gradient
 
     def _observed(self, X: Array, Y: Array) -> Array:  # noqa: N803
-        """What the Gaussian process models: here the values."""
+        """What the Gaussian process models at evaluated points (n, d) with values (n, 1): here the values."""
         return Y
+
+    def _variance_factor(self) -> float:
+        return self.variance_factor
 
     def _correlation(self, u: Array, others: Array) -> Array:
         scale = np.sqrt(5 * self.weights)
-        return matern(cdist(u * scale, others * scale))
+        return matern(np.sqrt(squared_distances(u * scale, others * scale)))
 
     def _fantasize(self, u: Array) -> None:
         """Adds points whose values are the predictions: their weights are 0, only the standard deviation shrinks."""
@@ -212,13 +153,13 @@ class GaussianProcess:
         self.u = np.vstack((self.u, u))
 
     def _predict_observed(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
-        k = self._correlation((X - self.low) / self.width, self.u)
+        k = self._correlation((X - self.low) / self.width - 0.5, self.u)
         explained = (solve_triangular(self.factor, k.T, lower=True, check_finite=False) ** 2).sum(axis=0)
         return ((self.constant + k @ self.alpha)[:, np.newaxis],
                 np.sqrt(self.variance * np.maximum(1 - explained, 1e-12))[:, np.newaxis])
 
     def _predict_observed_with_gradient(self, x: Array) -> tuple[float, float, Array, Array]:
-        differences = (x - self.low) / self.width - self.u
+        differences = (x - self.low) / self.width - 0.5 - self.u
         r = np.sqrt(5 * (differences ** 2) @ self.weights)
         decay = np.exp(-r)
         k = (1 + r + r * r / 3) * decay
@@ -227,6 +168,68 @@ class GaussianProcess:
         std = np.sqrt(self.variance * max(1 - k @ solved, 1e-12))
         return (self.constant + k @ self.alpha, std,
                 self.alpha @ k_gradient, -self.variance * (solved @ k_gradient) / std)
+
+
+class LogGaussianProcess(GaussianProcess):
+    """A model of an objective of any shape: f = lowest + scale · (exp(g) − 1), where g is a Gaussian process.
+
+    Here lowest is the lowest value so far, and scale how far the median is above it. So values that span orders of
+    magnitude do not hide what matters near the minimum, and others are changed little. What is improved is g.
+    """
+
+    # A search that trusts the maximum-likelihood variance may end in a local minimum, and one that never does is slow.
+    # So every second proposal assumes a larger one.
+    variance_factor = 1.0
+    larger_variance_factor = 4.0
+
+    def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
+        """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
+        mean, std = self._predict_observed(X)
+        lowest, scale = outcome_scale(self.Y)
+        expected = np.exp(np.minimum(mean + std ** 2 / 2, 600))
+        return lowest + scale * (expected - 1), scale * expected * np.sqrt(np.expm1(np.minimum(std ** 2, 100)))
+
+    def expected_improvement(self, X: Array) -> Array:  # noqa: N803
+        """E[max(incumbent − f, 0)] at points (n, d): (n, 1), in units of the objective.
+
+        With c = incumbent − lowest + scale it is c Φ(z) − scale · exp(mean + std² / 2) Φ(z − std), where
+        z = (log(c / scale) − mean) / std.
+        """
+        mean, std = self._predict_observed(X)
+        _, scale = outcome_scale(self.Y)
+        incumbent = self.incumbent()
+        z = (incumbent - mean) / std
+        log_second = np.minimum(mean + std ** 2 / 2, 600) + log_ndtr(z - std)
+        return scale * np.maximum(np.exp(incumbent + log_ndtr(z)) - np.exp(log_second), 0)
+
+    def _observed(self, X: Array, Y: Array) -> Array:  # noqa: N803
+        lowest, scale = outcome_scale(Y)
+        return np.log1p((Y - lowest) / scale)
+
+    def _variance_factor(self) -> float:
+        return (self.variance_factor, self.larger_variance_factor)[(len(self.Y) + len(self.pending)) % 2]
+
+
+def outcome_scale(Y: Array) -> tuple[float, float]:  # noqa: N803
+    """The lowest of the values (n, 1), and how far the median is above it: the units of what is modelled.
+
+    Where more than half of the values are the lowest, the mean takes the median's place, and 1 where all are.
+    """
+    lowest = Y.min()
+    return float(lowest), float(np.median(Y) - lowest or Y.mean() - lowest or 1.0)
+
+
+def representative(y: Array, num: int) -> NDArray[np.intp]:
+    """Which of the values y (n,) a model of at most `num` evaluations is made of: indices, ascending.
+
+    Half of them are the lowest. Of the others, each second or fourth or eighth ... in their order.
+    """
+    if len(y) <= num:
+        return np.arange(len(y))
+    order = np.argsort(y, kind='stable')
+    lowest, others = order[:num // 2], np.sort(order[num // 2:])
+    stride = 1 << int(np.ceil(np.log2(len(others) / (num - num // 2))))
+    return np.sort(np.r_[lowest, others[others % stride == 0][num // 2 - num:]])
 
 
 class SquaredGaussianProcess(GaussianProcess):
@@ -246,8 +249,9 @@ class SquaredGaussianProcess(GaussianProcess):
     smallest_share = 1e-14
     log_of_nothing = -690.0
 
-    def __init__(self, domain: Array, lower_bound: Callable[[Array], Array], pending: ArrayLike = ()) -> None:
-        super().__init__(domain, pending=pending)
+    def __init__(self, domain: Array, lower_bound: Callable[[Array], Array], pending: ArrayLike = (),
+                 hyperparameters: Hyperparameters | None = None) -> None:
+        super().__init__(domain, pending=pending, hyperparameters=hyperparameters)
         self.lower_bound = lower_bound
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
@@ -255,8 +259,21 @@ class SquaredGaussianProcess(GaussianProcess):
         mean, std = self._predict_observed(X)
         return self.lower_bound(X) + (mean ** 2 + std ** 2) / 2, std * np.sqrt(mean ** 2 + std ** 2 / 2)
 
-    def log_ei(self, X: Array, threshold: float) -> Array:  # noqa: N803
-        """Logarithm of the expected improvement at points (n, d): (n, 1), −690 where the expectation vanishes.
+    def _means(self) -> Array:
+        return self._improved_mean(self.low + self.width * (self.u[:len(self.y)] + 0.5))[:, 0]
+
+    def _improved_mean(self, X: Array) -> Array:  # noqa: N803
+        return self.predict(X)[0]
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of what is improved: here of the values."""
+        return self.Y.std()
+
+    def log_ei(self, X: Array, threshold: float | Array) -> Array:  # noqa: N803
+        """Logarithm of the expected improvement at points (n, d): (n, 1), or (n, k) for k thresholds.
+
+        It is −690 where the expectation vanishes.
 
         With c = threshold − lower_bound it is the expectation of c − g² / 2 over −√2c < g < √2c, in closed form.
         """

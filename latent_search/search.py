@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, Stage, replay
+from latent_search.hyperparameters import Hyperparameters
 from latent_search.interrupts import interruptible
 from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, distinct_distance, plain
 from latent_search.threads import limit_threads
@@ -131,6 +132,7 @@ class LatentOptimizer:
         self._unsettled: Event | None = None
         # A value that could not be written to the journal yet, by the number of its experiment.
         self._evaluated: dict[int, float] = {}
+        self._hyperparameters = Hyperparameters()
         self._lock = threading.RLock()
         self._journal: Journal | None = None
         self._bound(self.domain.T)  # A bound of another form is an error now, and not after some experiments.
@@ -412,7 +414,7 @@ class LatentOptimizer:
                 model, _ = self._model_and_acquisition(experiments, unit)
                 model.fit(experiments.X, experiments.Y / unit)
                 mean, std = model.predict(points)
-                ei = np.exp(model.log_ei(points, model.incumbent()))
+                ei = model.expected_improvement(points)
         return unit * mean, unit * std, unit * ei
 
     def after(self, num_evaluations: int) -> 'LatentOptimizer':
@@ -658,11 +660,15 @@ class LatentOptimizer:
     def _model_and_acquisition(self, experiments: Experiments,
                                unit: float) -> tuple['GaussianProcess', 'SpacedExpectedImprovement']:
         from latent_search.acquisition import SpacedExpectedImprovement
-        from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+        from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
         pending = [t[0] for t in experiments.pending.values()]
-        model = (GaussianProcess(self.domain, self.noisy, pending) if self.lower_bound is None
-                 else SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending))
+        model: GaussianProcess
+        if self.lower_bound is not None:
+            model = SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending, self._hyperparameters)
+        else:
+            model = (GaussianProcess if self.noisy else LogGaussianProcess)(
+                self.domain, self.noisy, pending, self._hyperparameters)
         return model, SpacedExpectedImprovement(model, experiments.failed, spacing=self.spacing,
                                                 refinement_tolerance=self.refinement_tolerance)
 

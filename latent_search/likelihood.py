@@ -1,0 +1,145 @@
+"""How likely observations are under a Gaussian process with given length scales and noise, and which are likeliest.
+
+Points are rows of arrays (n, d) in units of the box's sides, and so are length scales.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.optimize import minimize
+
+from latent_search.points import Array
+
+
+def squared_distances(a: Array, b: Array) -> Array:
+    """Squared distances between points a (n, d) and b (m, d): (n, m)."""
+    return np.maximum((a * a).sum(axis=1)[:, np.newaxis] + (b * b).sum(axis=1) - 2 * a @ b.T, 0)
+
+
+def matern(r: Array) -> Array:
+    """The Matérn-5/2 correlation at distances `r`, which are in length scales times √5."""
+    return (1 + r + r * r / 3) * np.exp(-r)
+
+
+class Prior(NamedTuple):
+    """Normal prior of a parameter's logarithm: mean and standard deviation."""
+
+    mean: float
+    std: float
+
+
+class Decomposition(NamedTuple):
+    """The correlation of n observations for given parameters.
+
+    Attributes:
+        weights: inverse squares of the length scales, (d,).
+        noise: variance of the noise as a share of the variance.
+        slope: (1 + r) exp(−r) for each pair of points, (n, n): the derivative of the correlation needs it.
+        factor: lower Cholesky factor of the correlation matrix with noise, (n, n).
+    """
+
+    weights: Array
+    noise: float
+    slope: Array
+    factor: Array
+
+
+class Profile(NamedTuple):
+    """The mean and variance that maximise the likelihood for a given correlation.
+
+    Attributes:
+        constant: the mean.
+        alpha: the inverse correlation matrix times the observations less the constant, (n,).
+        variance: the variance.
+    """
+
+    constant: float
+    alpha: Array
+    variance: float
+
+
+def profile(factor: Array, y: Array) -> Profile:
+    """Mean and variance of observations y (n,) whose correlation matrix has the lower Cholesky factor `factor`."""
+    of_ones, of_y = lapack.dpotrs(factor, np.c_[np.ones(len(y)), y], lower=1)[0].T
+    constant = of_y.sum() / of_ones.sum()
+    alpha = of_y - constant * of_ones
+    # If all values are equal, the variance would be 0, and nothing can be divided by its root.
+    smallest = (1e-8 * (np.abs(y).max() or 1.0)) ** 2
+    return Profile(constant, alpha, max((y - constant) @ alpha / len(y), smallest))
+
+
+class Likelihood:
+    """The posterior density of length scales and noise given observations, with mean and variance profiled out.
+
+    Parameters are the logarithms of the length scales, and of the noise's share of the variance where it is learned.
+
+    Args:
+        u: points in units of the box's sides, (n, d).
+        y: observations, (n,).
+        jitter: the noise's share of the variance where it is not learned, and its smallest value where it is.
+        noise_prior: prior of the noise's share; None if values are exact.
+    """
+
+    def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None) -> None:
+        self.u, self.y, self.jitter, self.learns_noise = u - 0.5, y, jitter, noise_prior is not None
+        self.n, self.d = u.shape
+        # Hvarfner et al., arXiv 2402.02229, with a standard deviation that shrinks in more than two dimensions.
+        priors = [Prior(np.sqrt(2) + 0.5 * np.log(self.d), np.sqrt(3) * min(1, 2 / self.d))] * self.d
+        self.prior_mean, self.prior_std = np.array(priors + ([] if noise_prior is None else [noise_prior])).T
+
+    def decompose(self, parameters: Array) -> Decomposition:
+        """Decomposes the correlation matrix.
+
+        Raises:
+            np.linalg.LinAlgError: it is not positive definite.
+        """
+        weights = np.exp(-2 * parameters[:self.d])
+        noise = float(np.exp(parameters[self.d])) if self.learns_noise else self.jitter
+        scaled = self.u * np.sqrt(5 * weights)
+        r = np.sqrt(squared_distances(scaled, scaled))
+        slope = (1 + r) * np.exp(-r)
+        correlation = slope * (1 + r * r / (3 * (1 + r)))
+        correlation[np.diag_indices(self.n)] = 1 + noise
+        factor, failed = lapack.dpotrf(correlation, lower=1)
+        if failed:
+            raise np.linalg.LinAlgError('the covariance matrix is not positive definite')
+        return Decomposition(weights, noise, slope, factor)
+
+    def negative_log_posterior(self, parameters: Array) -> tuple[float, Array]:
+        """The negative log density, up to a constant, and its gradient."""
+        of = self.decompose(parameters)
+        _, alpha, variance = profile(of.factor, self.y)
+        inverse = lapack.dpotri(of.factor, lower=1)[0]
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        of_correlation = (inverse - np.outer(alpha, alpha) / variance) / 2
+        standardised = (parameters - self.prior_mean) / self.prior_std
+        value = self.n / 2 * np.log(variance) + np.log(np.diag(of.factor)).sum() + standardised @ standardised / 2
+        # Σ S_ij (u_i − u_j)² for each dimension, without an array (n, n, d).
+        of_squares = of.slope * of_correlation
+        sums = 2 * ((self.u ** 2 * of_squares.sum(axis=1)[:, np.newaxis]).sum(axis=0)
+                    - (self.u * (of_squares @ self.u)).sum(axis=0))
+        gradient = 5 / 3 * of.weights * sums
+        if self.learns_noise:
+            gradient = np.r_[gradient, of.noise * np.trace(of_correlation)]
+        return value, gradient + standardised / self.prior_std
+
+    def maximise(self, start: Array | None = None) -> Array:
+        """The most probable parameters, (d,), or (d + 1,) where noise is learned.
+
+        Args:
+            start: where to climb from, such as the most probable parameters of fewer observations.
+        """
+        starts = self._starts() if start is None else [start]
+        bounds = [(np.log(2e-3), np.log(10 * np.sqrt(self.d)))] * self.d
+        bounds += [(np.log(self.jitter), 0.0)] * self.learns_noise
+        return min((minimize(self.negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
+                             options={'maxiter': 50}) for start in starts), key=lambda fit: fit.fun).x
+
+    def _starts(self) -> list[Array]:
+        scale = np.sqrt(self.d / 2)
+        starts = [np.r_[np.full(self.d, np.log(0.15 * scale)), self.prior_mean[self.d:]]]
+        if self.learns_noise:
+            # There are often two optima: much of the variation is explained, or much of it is taken for noise.
+            starts.append(np.r_[np.full(self.d, np.log(0.5 * scale)), np.log(0.3)])
+        return starts
