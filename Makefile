@@ -77,6 +77,7 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
 	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/search.py
 	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/typical.py
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/any_function.py
 	$(BENCH_BIN)/python benchmarks/training.py
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt

@@ -39,15 +39,30 @@ class _History(NamedTuple):
     experiments: Experiments
 
 
+class Recommendation(NamedTuple):
+    """An evaluated point, and what is known of the function there.
+
+    Attributes:
+        t: the point, float64 (d,).
+        mean: the posterior mean, in units of the objective.
+        std: the posterior standard deviation of the function without noise.
+    """
+
+    t: Array
+    mean: float
+    std: float
+
+
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                      lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
                      spacing: float | None = None,
                      journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
-    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far. The next one is
-    where the expected improvement is highest, at a distance from those that are there; see `gaussian_process` and
-    `acquisition`. The search starts with six points that fill the box evenly (Sobol).
+    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: the logarithm of
+    how far they are above the lowest, noisy values as they are. The next one is where the expected improvement is
+    highest, at a distance from those that are there, in many dimensions near the best; see `gaussian_process` and
+    `acquisition`. Beyond 300 evaluations the model is of 300 of them. The search starts with six points that fill the box evenly (Sobol).
 
     Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
 
@@ -89,8 +104,7 @@ class LatentOptimizer:
     """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
 
     A search is the list of its events, and everything else follows from them. A proposal depends on the seed and on the
-    experiments so far (evaluated, pending and failed) and on nothing else: the Gaussian process is fitted anew for
-    each. So looking at a search does not change what it does next, and an interrupted search continues as if it had not
+    experiments so far (evaluated, pending and failed) and on nothing else. So looking at a search does not change what it does next, and an interrupted search continues as if it had not
     been interrupted. Several threads may use one search.
 
     Attributes:
@@ -416,6 +430,17 @@ class LatentOptimizer:
                 mean, std = model.predict(points)
                 ei = model.expected_improvement(points)
         return unit * mean, unit * std, unit * ei
+
+    def recommend(self) -> Recommendation:
+        """The evaluated point with the lowest posterior mean: what a noisy search has found, where `x_opt` is luck.
+
+        Raises:
+            ValueError: there are fewer evaluations than starting points.
+        """
+        points = self._experiments.X
+        mean, std, _ = self.posterior(points if len(points) else self.domain.mean(axis=1)[np.newaxis])
+        best = mean.argmin()
+        return Recommendation(points[best].copy(), float(mean[best, 0]), float(std[best, 0]))
 
     def after(self, num_evaluations: int) -> 'LatentOptimizer':
         """The search as it was after its first evaluations: the same settings, and the events up to then.

@@ -77,7 +77,7 @@ def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_n
     d = len(log_length_scales)
     correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + np.exp(log_noise) * np.eye(len(x))
     return (multivariate_normal(np.full(len(x), constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
-            + norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3)).logpdf(log_length_scales).sum()
+            + norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3) * min(1, 2 / d)).logpdf(log_length_scales).sum()
             + norm(-6, 3).logpdf(log_noise))
 
 
@@ -98,7 +98,7 @@ def refitted(model, pending):
     """The same kind of model of the same evaluations, with pending experiments beside them."""
     domain = BOX[:model.X.shape[1]]
     other = (SquaredGaussianProcess(domain, bound, pending) if isinstance(model, SquaredGaussianProcess)
-             else GaussianProcess(domain, model.noisy, pending))
+             else type(model)(domain, model.noisy, pending))
     return other.fit(model.X, model.Y)
 
 

@@ -1,0 +1,86 @@
+"""Compares searches on any function: the 24 of COCO's bbob, without a bound, in 2 to 20 dimensions.
+
+`make bench` runs this after the others. A method wins where its best value is lower than the other's, on the same
+function, instance and seed; bbob's functions are exact. What was chosen for our search was chosen on instances 2 and 3;
+the tables are of instance 1. Searches that an interrupted run has finished, in build/bench-bbob, are read back.
+The table is printed, written to benchmarks/results/bbob.csv, and from there into the pages.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+import numpy as np
+from joblib import Parallel, delayed
+from search import as_published, botorch, scikit_optimize, uniform, without_bound, write
+from tables import update_pages
+from threadpoolctl import threadpool_limits
+
+from vae_opt_util import build_dir
+
+methods = {'random': uniform, 'ours': without_bound, 'GPyOpt as published': as_published, 'BoTorch LogEI': botorch,
+           'scikit-optimize EI': scikit_optimize}
+functions = range(1, 25)
+
+
+def best_value(method, function, dimensions, instance, seed, budget):
+    """The lowest value that a method finds on one function, and its seconds of computing; kept in a file."""
+    path = build_dir / 'bench-bbob' / f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}.json'
+    if not path.exists():
+        import cocoex
+
+        problem = cocoex.Suite('bbob', f'instances: {instance}',
+                               f'dimensions: {dimensions} function_indices: {function}')[0]
+        started = time.process_time()
+        with threadpool_limits(1):
+            _, values = methods[method](lambda t: np.array([[problem(np.ravel(t))]]),
+                                        np.array([(-5.0, 5.0)] * dimensions), seed, budget)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([float(np.min(values)), round(time.process_time() - started, 2)]))
+    return json.loads(path.read_text())
+
+
+def run(method, dimensions, instances, seeds, budget, n_jobs):
+    """Lowest values, (instances × seeds × functions,), and the median seconds of a search."""
+    found = Parallel(n_jobs=n_jobs)(delayed(best_value)(method, function, dimensions, instance, seed, budget)
+                                    for instance in instances for seed in range(seeds) for function in functions)
+    values, seconds = np.array(found).T
+    print(f'... {method}, {dimensions} dimensions, {time.strftime("%X")}', file=sys.stderr, flush=True)
+    return values, np.median(seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--dimensions', type=int, nargs='+', default=[2, 5, 10, 20])
+    parser.add_argument('--instances', type=int, nargs='+', default=[1])
+    parser.add_argument('--seeds', type=int, default=2)
+    parser.add_argument('--seeds-of-others', type=int, default=1, help='of the other libraries, which take longer')
+    parser.add_argument('--budget', type=int, default=60)
+    parser.add_argument('--methods', nargs='+', default=list(methods))
+    arguments = parser.parse_args()
+
+    rows = []
+    for dimensions in arguments.dimensions:
+        ours = None
+        for method in sorted(arguments.methods, key=lambda name: name != 'ours'):
+            seeds = arguments.seeds if method in ('ours', 'random') else arguments.seeds_of_others
+            values, seconds = run(method, dimensions, arguments.instances, seeds, arguments.budget, n_jobs=2)
+            values = values.reshape(len(arguments.instances), seeds, len(functions))
+            if ours is None:
+                ours = values
+            compared = ours[:, :seeds]
+            wins, losses = int((compared < values).sum()), int((compared > values).sum())
+            rows.append([f'{method}, {dimensions} dimensions', arguments.budget, len(arguments.instances) * seeds,
+                         '' if method == 'ours' else f'{wins} : {losses}',
+                         '' if method == 'ours' else f'{wins / max(wins + losses, 1):.0%}', f'{seconds:.1f}'])
+    write('bbob', ['method', 'evaluations', 'runs of each function', 'ours wins : loses', 'ours wins',
+                   'seconds a search'], rows)
+    update_pages()
+
+
+if __name__ == '__main__':
+    # Imported under its name, it is imported by the other processes too.
+    import any_function
+
+    any_function.main()

@@ -1,0 +1,174 @@
+"""What lets a search take any function: the model of logarithms, the trust region, fits at fixed numbers, subsets."""
+
+import numpy as np
+import pytest
+from helpers import BOX, sample, wavy
+from model_helpers import assert_gradient_is_right, expectation
+
+from latent_search import create_optimizer
+from latent_search.acquisition import SpacedExpectedImprovement
+from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, outcome_scale, representative
+from latent_search.hyperparameters import Hyperparameters
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture
+def model(rng):
+    x = sample(rng, 15, 2)
+    return LogGaussianProcess(BOX[:2]).fit(x, np.exp(2 * wavy(x)))
+
+
+def of_logarithm(model, t):
+    """Mean and standard deviation of g, in f = lowest + scale (exp(g) - 1), by a model of its values."""
+    lowest, scale = outcome_scale(model.Y)
+    plain = GaussianProcess(BOX[:2]).fit(model.X, np.log1p((model.Y - lowest) / scale))
+    mean, std = plain.predict(t)
+    return np.hstack((mean, std * np.sqrt(model.variance / plain.variance)))
+
+
+def test_scale_is_that_of_the_median():
+    assert outcome_scale(np.array([[5.0], [1.0], [3.0], [100.0], [2.0]])) == (1.0, 2.0)
+    assert outcome_scale(np.array([[1.0], [1.0], [1.0], [5.0]])) == (1.0, 1.0)
+    assert outcome_scale(np.array([[7.0], [7.0]])) == (7.0, 1.0)
+
+
+def test_predictions_are_the_moments(model, rng):
+    lowest, scale = outcome_scale(model.Y)
+    t = sample(rng, 20, 2)
+    moments = [[expectation(lambda g: lowest + scale * np.expm1(g), *g),
+                expectation(lambda g: (lowest + scale * np.expm1(g)) ** 2, *g)] for g in of_logarithm(model, t)]
+    first, second = np.array(moments).T[:, :, np.newaxis]
+
+    mean, std = model.predict(t)
+
+    np.testing.assert_allclose(mean, first, rtol=1e-5)
+    np.testing.assert_allclose(std, np.sqrt(second - first ** 2), rtol=1e-3)
+
+
+def test_improvement_is_the_expectation(model, rng):
+    lowest, scale = outcome_scale(model.Y)
+    best = model.incumbent()
+    t = sample(rng, 20, 2)
+    expected = [expectation(lambda g: scale * (np.exp(best) - np.exp(g)), *g, high=best) for g in of_logarithm(model, t)]
+
+    np.testing.assert_allclose(model.expected_improvement(t)[:, 0], expected, rtol=1e-4, atol=1e-9 * scale)
+
+
+def test_gradient_of_log_ei(model, rng):
+    for point in sample(rng, 20, 2):
+        assert_gradient_is_right(model, point, model.incumbent() + 0.3 * model.spread)
+
+
+def test_several_thresholds_at_once(model, rng):
+    t, thresholds = sample(rng, 20, 2), model.incumbent() + np.array([0.0, 0.5])
+
+    together = model.log_ei(t, thresholds)
+
+    np.testing.assert_array_equal(together, np.hstack([model.log_ei(t, threshold) for threshold in thresholds]))
+
+
+def test_variance_is_larger_for_every_second_proposal(rng):
+    x = sample(rng, 9, 2)
+    variances = [LogGaussianProcess(BOX[:2], pending=sample(rng, num, 2)).fit(x, wavy(x)).variance for num in range(4)]
+
+    np.testing.assert_allclose(np.divide(variances, variances[1]), [4, 1, 4, 1])
+
+
+def test_units_and_steepness_make_no_difference():
+    """The logarithm of the differences from the lowest value is the same."""
+    def rising(t):
+        return ((t - 0.3) ** 2).sum()
+
+    searches = [create_optimizer(f, BOX[:2]) for f in (rising, lambda t: 1e6 * rising(t) - 5)]
+    for search in searches:
+        search.run(12)
+
+    np.testing.assert_allclose(searches[0].X, searches[1].X, atol=1e-2)
+
+
+def test_all_evaluations_are_in_a_small_model(rng):
+    np.testing.assert_array_equal(representative(rng.normal(size=300), 300), np.arange(300))
+
+
+@pytest.mark.parametrize('n', [301, 777, 5000])
+def test_subset_holds_the_lowest_and_some_of_all_others(n, rng):
+    y = rng.normal(size=n)
+
+    chosen = representative(y, 300)
+
+    assert len(set(chosen)) == len(chosen) and 220 <= len(chosen) <= 300 and (np.diff(chosen) > 0).all()
+    assert set(np.argsort(y)[:150]) <= set(chosen)
+    others = np.setdiff1d(chosen, np.argsort(y)[:150])
+    assert np.quantile(others, [0.25, 0.5, 0.75]) == pytest.approx(np.array([0.25, 0.5, 0.75]) * n, abs=0.15 * n)
+
+
+def test_subset_stays_when_a_high_value_is_added(rng):
+    y = rng.normal(size=400)
+
+    np.testing.assert_array_equal(representative(np.r_[y, 9.0], 300)[:-1], representative(y, 300)[:len(
+        representative(np.r_[y, 9.0], 300)) - 1])
+
+
+class Fits:
+    """A likelihood whose parameters say how they were fitted."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, count):
+        self.made.append(count)
+        return self
+
+    def maximise(self, start):
+        return (start or ()) + (self.made[-1],)
+
+
+@pytest.mark.parametrize('num, chain', [(7, (7,)), (31, (31,)), (33, (32,)), (37, (35,)), (64, (64,)), (69, (64,)),
+                                        (83, (64, 70, 76, 82)), (1100, (1024,))])
+def test_parameters_depend_on_the_number_only(num, chain):
+    after_others, alone = Hyperparameters(), Hyperparameters()
+    for before in range(6, num):
+        after_others.at(before, Fits())
+
+    assert alone.at(num, Fits()) == after_others.at(num, Fits()) == chain
+
+
+def test_parameters_are_fitted_once():
+    hyperparameters, fits = Hyperparameters(), Fits()
+    for num in range(64, 83):
+        hyperparameters.at(num, fits)
+
+    assert fits.made == [64, 70, 76, 82]
+
+
+@pytest.mark.parametrize('d', [2, 10])
+def test_a_resumed_search_proposes_the_same(d):
+    whole = create_optimizer(lambda t: ((t - 0.3) ** 2).sum(), BOX[:1].repeat(d, axis=0))
+    whole.run(80)
+    resumed = create_optimizer(None, whole.domain)
+    resumed.restore(whole.events)
+
+    np.testing.assert_array_equal(resumed.ask()[0].t, whole.ask()[0].t)
+
+
+@pytest.mark.parametrize('d, half', [(2, 1.0), (4, 0.5), (10, 0.2), (40, 0.05)])
+def test_proposals_are_near_the_best_in_many_dimensions(d, half, rng):
+    box = BOX[:1].repeat(d, axis=0)
+    x = rng.uniform(*box.T, (30, d))
+    model = LogGaussianProcess(box).fit(x, ((x - 0.3) ** 2).sum(axis=1, keepdims=True))
+
+    proposals = np.vstack([SpacedExpectedImprovement(model).propose(np.random.RandomState(seed))[0]
+                           for seed in range(5)])
+
+    assert (np.abs(proposals - model.best()) <= half * model.width + 1e-9).all()
+
+
+def test_a_thousand_known_results_in_many_dimensions(rng):
+    search = create_optimizer(None, [(0.0, 1.0)] * 196)
+    x = rng.uniform(size=(1000, 196))
+    search.add_known(x, ((x - 0.3) ** 2).sum(axis=1, keepdims=True))
+
+    (_, t), = search.ask()
+
+    assert t.shape == (1, 196) and (t >= 0).all() and (t <= 1).all()
