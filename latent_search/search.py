@@ -62,7 +62,8 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
     A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: the logarithm of
     how far they are above the lowest, noisy values as they are. The next one is where the expected improvement is
     highest, at a distance from those that are there, in many dimensions near the best; see `gaussian_process` and
-    `acquisition`. Beyond 300 evaluations the model is of 300 of them. The search starts with six points that fill the box evenly (Sobol).
+    `acquisition`. Beyond 300 evaluations the model is of 300 of them. The search starts with six points that fill the
+    box evenly (Sobol).
 
     Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
 
@@ -104,8 +105,9 @@ class LatentOptimizer:
     """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
 
     A search is the list of its events, and everything else follows from them. A proposal depends on the seed and on the
-    experiments so far (evaluated, pending and failed) and on nothing else. So looking at a search does not change what it does next, and an interrupted search continues as if it had not
-    been interrupted. Several threads may use one search.
+    experiments so far (evaluated, pending and failed) and on nothing else. So looking at a search does not change what
+    it does next, and an interrupted search continues as if it had not been interrupted. Several threads may use one
+    search.
 
     Attributes:
         objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).

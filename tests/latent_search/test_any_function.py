@@ -50,7 +50,8 @@ def test_improvement_is_the_expectation(model, rng):
     lowest, scale = outcome_scale(model.Y)
     best = model.incumbent()
     t = sample(rng, 20, 2)
-    expected = [expectation(lambda g: scale * (np.exp(best) - np.exp(g)), *g, high=best) for g in of_logarithm(model, t)]
+    expected = [expectation(lambda g: scale * (np.exp(best) - np.exp(g)), *moments, high=best)
+                for moments in of_logarithm(model, t)]
 
     np.testing.assert_allclose(model.expected_improvement(t)[:, 0], expected, rtol=1e-4, atol=1e-9 * scale)
 
