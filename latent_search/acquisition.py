@@ -86,15 +86,16 @@ class SpacedExpectedImprovement:
         """
         region = self._trust_region()
         candidates = self._candidates(region, rng)
-        candidates = candidates[self._distances(candidates) >= self.min_distance]
+        distances = self._distances(candidates)
+        candidates, distances = candidates[distances >= self.min_distance], distances[distances >= self.min_distance]
         from_pending = self._distances_to_pending(candidates) >= self.spacing
         if from_pending.any():
-            candidates = candidates[from_pending]
+            candidates, distances = candidates[from_pending], distances[from_pending]
         feasibility = self.probability_of_feasibility(candidates)
         if feasibility.max() <= 0.5:
             return candidates[[feasibility.argmax()]], 0.0
-        candidates, feasibility = candidates[feasibility > 0.5], feasibility[feasibility > 0.5]
-        at_distance = self._distances(candidates) >= self.spacing
+        likely = feasibility > 0.5
+        candidates, feasibility, at_distance = candidates[likely], feasibility[likely], distances[likely] >= self.spacing
         incumbent, spread = self.model.incumbent(), self.model.spread
         threshold_of_spaced = incumbent + self.threshold_above_incumbent * spread
         log_ei = self.model.log_ei(candidates, np.array([incumbent, threshold_of_spaced]))
@@ -186,6 +187,8 @@ def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Arr
         evaluated: where experiments succeeded, (s, d).
         failed: where experiments failed, (f, d).
     """
+    if not len(failed):
+        return np.ones(len(u))
     successes, failures = (matern(np.sqrt(5 / u.shape[1]) / 0.1 * cdist(u, others)).sum(axis=1)
                            for others in (evaluated, failed))
     share = (1 + len(evaluated)) / (1 + len(evaluated) + len(failed))

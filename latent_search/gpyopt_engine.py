@@ -52,9 +52,16 @@ def import_gpyopt() -> ModuleType:
 
 
 @cache
-def _adapters() -> tuple[type, type]:
-    """Our models and acquisitions at GPyOpt's extension points: subclasses of its `BOModel` and `AcquisitionBase`."""
+def _adapters() -> tuple[type, type, type]:
+    """Our boxes, models and acquisitions at GPyOpt's extension points.
+
+    They are subclasses of its `Design_space`, `BOModel` and `AcquisitionBase`.
+    """
     gpyopt = import_gpyopt()
+
+    class Box(gpyopt.Design_space):  # type: ignore[name-defined]
+        def unzip_inputs(self, X: Array) -> Array:  # noqa: N803
+            return X  # Continuous variables are modelled as they are; GPyOpt copies each number to find that.
 
     class Model(gpyopt.models.base.BOModel):  # type: ignore[name-defined]
         analytical_gradient_prediction = True
@@ -83,7 +90,7 @@ def _adapters() -> tuple[type, type]:
             t, value = self.acquisition.propose(self.rng)
             return t, np.array([[-value]])
 
-    return Model, AcquisitionFunction
+    return Box, Model, AcquisitionFunction
 
 
 def propose(model: GaussianProcess, acquisition: Acquisition, domain: Array, X: Array, Y: Array,  # noqa: N803
@@ -102,8 +109,8 @@ def propose(model: GaussianProcess, acquisition: Acquisition, domain: Array, X: 
         np.linalg.LinAlgError: no model can be fitted.
     """
     gpyopt = import_gpyopt()
-    model_adapter, acquisition_adapter = _adapters()
-    space = gpyopt.Design_space(_as_gpyopt(domain))
+    box, model_adapter, acquisition_adapter = _adapters()
+    space = box(_as_gpyopt(domain))
     fitted = model_adapter(model)
     function = acquisition_adapter(fitted, space, acquisition, rng)
     optimizer = gpyopt.methods.ModularBayesianOptimization(
