@@ -99,7 +99,7 @@ class SpacedExpectedImprovement:
         incumbent, spread = self.model.incumbent(), self.model.spread
         threshold_of_spaced = incumbent + self.threshold_above_incumbent * spread
         log_ei = self.model.log_ei(candidates, np.array([incumbent, threshold_of_spaced]))
-        if self._is_spaced(np.exp(log_ei[:, 0]) / spread, at_distance):
+        if self._is_spaced(np.exp(log_ei[:, 0]), at_distance):
             values = log_ei[at_distance, 1] + np.log(feasibility[at_distance])
             return self._maximise(candidates[at_distance], values, threshold_of_spaced, self.spacing, region)
         return self._maximise(candidates, log_ei[:, 0] + np.log(feasibility), incumbent, self.min_distance, region)
@@ -108,14 +108,14 @@ class SpacedExpectedImprovement:
         """Decides between a spaced and a refined proposal.
 
         Args:
-            promised: the expected improvement on the incumbent at the candidates, in standard deviations, (n,).
+            promised: the expected improvement on the incumbent at the candidates, (n,).
             at_distance: whether they keep the distance, (n,).
         """
         if not at_distance.any():
             return False
-        num = len(self.model.X) + len(self.model.pending)
-        return bool(promised[at_distance].max() > self.convergence_tolerance or num % self.spaced_every == 0
-                    or self.refinement_tolerance > 0 and promised.max() <= self.refinement_tolerance)
+        num, spread = len(self.model.X) + len(self.model.pending), self.model.spread
+        return bool(promised[at_distance].max() > self.convergence_tolerance * spread or num % self.spaced_every == 0
+                    or self.refinement_tolerance > 0 and promised.max() <= self.refinement_tolerance * spread)
 
     def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float,
                   region: Array) -> tuple[Array, float]:

@@ -33,7 +33,8 @@ class GaussianProcess:
         domain: the bounds of the box, (d, 2).
         noisy: whether values have noise.
         pending: points of experiments that have no result yet, (m, d).
-        hyperparameters: those that were fitted before in the same search.
+        hyperparameters: those that were fitted before to the first of the same evaluations; without them each fit is
+            from the start.
     """
 
     # As a share of the variance. For exact values it only keeps the covariance matrix well conditioned.
@@ -51,7 +52,7 @@ class GaussianProcess:
         self.low, self.width = domain[:, 0], np.ptp(domain, axis=1)
         self.noisy = bool(noisy)
         self.pending = np.reshape(pending, (-1, len(domain)))
-        self.hyperparameters = Hyperparameters() if hyperparameters is None else hyperparameters
+        self.hyperparameters = hyperparameters
 
     def fit(self, X: Array, Y: Array) -> Self:  # noqa: N803 (GPyOpt's names)
         """Fits the model to all evaluations: points (n, d) and values (n, 1).
@@ -66,7 +67,8 @@ class GaussianProcess:
                               self.noise_prior if self.noisy else None)
 
         self.X, self.Y = X, Y
-        parameters = self.hyperparameters.at(len(Y), likelihood)
+        hyperparameters = Hyperparameters() if self.hyperparameters is None else self.hyperparameters
+        parameters = hyperparameters.at(len(Y), likelihood)
         of_all = likelihood(len(Y))
         self.u, self.y = of_all.u, of_all.y
         self.weights, self.noise, _, self.factor = of_all.decompose(parameters)

@@ -548,10 +548,11 @@ class LatentOptimizer:
         if self._journal is not None:
             raise TypeError('A search with a journal cannot be pickled or copied, as its journal belongs to one '
                             'process. Create it there from the same file, after close().')
-        return {name: value for name, value in self.__dict__.items() if name != '_lock'}
+        return {name: value for name, value in self.__dict__.items() if name not in ('_lock', '_hyperparameters')}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.RLock())
+        # A copy may go on with other evaluations, so it fits its own hyperparameters.
+        self.__dict__.update(state, _lock=threading.RLock(), _hyperparameters=Hyperparameters())
 
     def _random_point(self, rng: np.random.RandomState) -> Array:
         low, high = self.domain.T
