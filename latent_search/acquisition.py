@@ -95,7 +95,8 @@ class SpacedExpectedImprovement:
         if feasibility.max() <= 0.5:
             return candidates[[feasibility.argmax()]], 0.0
         likely = feasibility > 0.5
-        candidates, feasibility, at_distance = candidates[likely], feasibility[likely], distances[likely] >= self.spacing
+        candidates, feasibility = candidates[likely], feasibility[likely]
+        at_distance = distances[likely] >= self.spacing
         incumbent, spread = self.model.incumbent(), self.model.spread
         threshold_of_spaced = incumbent + self.threshold_above_incumbent * spread
         log_ei = self.model.log_ei(candidates, np.array([incumbent, threshold_of_spaced]))

@@ -180,13 +180,14 @@ class LogGaussianProcess(GaussianProcess):
     """
 
     # A search that trusts the maximum-likelihood variance may end in a local minimum, and one that never does is slow.
-    # So every second proposal assumes a larger one.
+    # So every second proposal assumes a larger one. Predictions do not.
     variance_factor = 1.0
     larger_variance_factor = 4.0
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         mean, std = self._predict_observed(X)
+        std = std / np.sqrt(self._variance_factor())
         lowest, scale = outcome_scale(self.Y)
         expected = np.exp(np.minimum(mean + std ** 2 / 2, 600))
         return lowest + scale * (expected - 1), scale * expected * np.sqrt(np.expm1(np.minimum(std ** 2, 100)))

@@ -12,7 +12,7 @@ from journal_helpers import EXPERIMENTS, rows, state, steps
 from threadpoolctl import threadpool_limits
 
 from latent_search import create_optimizer
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 
 @pytest.fixture
@@ -31,6 +31,12 @@ def published(request):
 def gp(rng):
     x = sample(rng, 15)
     return GaussianProcess(BOX[:2]).fit(x, wavy(x))
+
+
+@pytest.fixture
+def logarithmic(rng):
+    x = sample(rng, 15)
+    return LogGaussianProcess(BOX[:2]).fit(x, wavy(x))
 
 
 @pytest.fixture

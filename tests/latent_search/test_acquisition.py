@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPACING = distinct_distance
@@ -61,14 +61,14 @@ def test_proposals_of_an_unconverged_search_are_spaced(d, settings, monkeypatch)
 @pytest.mark.parametrize('squares', [False, True])
 def test_proposal_has_nearly_the_highest_expected_improvement(squares, matters, above, spacing, rng, monkeypatch):
     monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', matters)
-    model = SquaredGaussianProcess(BOX[:2], bound) if squares else GaussianProcess(BOX[:2])
+    model = SquaredGaussianProcess(BOX[:2], bound) if squares else LogGaussianProcess(BOX[:2])
     grid = create_grid(BOX[:2], points=100)[2]
 
     for _ in range(5):
         x = sample(rng, 17)
         search = search_with(x, wavy(x), domain=BOX[:2], lower_bound=bound if squares else None)
         model.fit(x, wavy(x))
-        threshold = model.incumbent() + above * search.Y.std()
+        threshold = model.incumbent() + above * model.spread
         t = grid[cdist(to_unit_box(grid), to_unit_box(search.X)).min(axis=1) >= spacing]
         proposal = search.suggest_next_locations()
         assert model.log_ei(proposal, threshold) > model.log_ei(t, threshold).max() - 0.2
@@ -161,21 +161,22 @@ def test_refined_proposals_keep_the_resolution_from_pending_ones(rng, monkeypatc
 
 # One of these numbers of experiments is the turn of a spaced proposal.
 @pytest.mark.parametrize('n', [64, 65, 66, 67])
-@pytest.mark.parametrize('model', [GaussianProcess, partial(GaussianProcess, noisy=True),
+@pytest.mark.parametrize('model', [LogGaussianProcess, partial(GaussianProcess, noisy=True),
                                    partial(SquaredGaussianProcess, **ZERO_BOUND)])
 def test_a_proposal_where_no_point_is_at_that_distance_from_pending_ones(model, n):
     t = np.linspace(0, 1, n)[:, np.newaxis]
     pending, x = t[1:-1:2], np.union1d(t[::2], t[-1])[:, np.newaxis]
     model = model(np.array([[0.0, 1.0]]), pending=pending).fit(x, (x - 0.3) ** 2)
     between = np.linspace(0, 1, 10 ** 4)[:, np.newaxis]
+    everything = np.vstack((x, pending))
     # There is room among the evaluations alone.
-    assert cdist(between, x).min(axis=1).max() > SPACING > cdist(between, model.u).min(axis=1).max()
+    assert cdist(between, x).min(axis=1).max() > SPACING > cdist(between, everything).min(axis=1).max()
 
     acquisition = SpacedExpectedImprovement(model, t[2::3])
     proposal, value = acquisition.propose(np.random.RandomState(0))
 
     assert proposal.shape == (1, 1) and 0 <= proposal.item() <= 1
-    assert 1e-5 <= cdist(proposal, model.u).min() < SPACING
+    assert 1e-5 <= cdist(proposal, everything).min() < SPACING
     expected = model.log_ei(proposal, model.incumbent()) + np.log(acquisition.probability_of_feasibility(proposal))
     np.testing.assert_allclose(value, expected.item(), rtol=1e-6)
 

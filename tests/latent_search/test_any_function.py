@@ -1,5 +1,7 @@
 """What lets a search take any function: the model of logarithms, the trust region, fits at fixed numbers, subsets."""
 
+import copy
+
 import numpy as np
 import pytest
 from helpers import BOX, sample, wavy
@@ -19,12 +21,12 @@ def model(rng):
     return LogGaussianProcess(BOX[:2]).fit(x, np.exp(2 * wavy(x)))
 
 
-def of_logarithm(model, t):
+def of_logarithm(model, t, variance_factor):
     """Mean and standard deviation of g, in f = lowest + scale (exp(g) - 1), by a model of its values."""
     lowest, scale = outcome_scale(model.Y)
     plain = GaussianProcess(BOX[:2]).fit(model.X, np.log1p((model.Y - lowest) / scale))
     mean, std = plain.predict(t)
-    return np.hstack((mean, std * np.sqrt(model.variance / plain.variance)))
+    return np.hstack((mean, std * np.sqrt(variance_factor / plain.variance_factor)))
 
 
 def test_scale_is_that_of_the_median():
@@ -38,7 +40,7 @@ def test_predictions_are_the_moments(model, rng):
     lowest, scale = outcome_scale(model.Y)
     t = model.X + rng.normal(0, 0.02, model.X.shape)
     moments = [[expectation(lambda g: lowest + scale * np.expm1(g), *g),
-                expectation(lambda g: (lowest + scale * np.expm1(g)) ** 2, *g)] for g in of_logarithm(model, t)]
+                expectation(lambda g: (lowest + scale * np.expm1(g)) ** 2, *g)] for g in of_logarithm(model, t, 1)]
     first, second = np.array(moments).T[:, :, np.newaxis]
 
     mean, std = model.predict(t)
@@ -52,7 +54,7 @@ def test_improvement_is_the_expectation(model, rng):
     best = model.incumbent()
     t = sample(rng, 20, 2)
     expected = [expectation(lambda g: scale * (np.exp(best) - np.exp(g)), *moments, high=best)
-                for moments in of_logarithm(model, t)]
+                for moments in of_logarithm(model, t, 4)]  # Their number is odd.
 
     np.testing.assert_allclose(model.expected_improvement(t)[:, 0], expected, rtol=1e-4, atol=1e-9 * scale)
 
@@ -75,6 +77,49 @@ def test_variance_is_larger_for_every_second_proposal(rng):
     variances = [LogGaussianProcess(BOX[:2], pending=sample(rng, num, 2)).fit(x, wavy(x)).variance for num in range(4)]
 
     np.testing.assert_allclose(np.divide(variances, variances[1]), [4, 1, 4, 1])
+
+
+def test_predictions_take_no_turns(rng):
+    x, t = sample(rng, 9, 2), sample(rng, 20, 2)
+    alone = LogGaussianProcess(BOX[:2]).fit(x, wavy(x))
+    beside_pending = LogGaussianProcess(BOX[:2], pending=x[:1]).fit(x, wavy(x))
+
+    np.testing.assert_allclose(beside_pending.predict(t), alone.predict(t), rtol=1e-4)
+    assert beside_pending.variance < alone.variance / 3
+
+
+def test_a_model_is_fitted_anew_to_other_evaluations(rng):
+    x, other = sample(rng, 15, 2), sample(rng, 15, 2)
+    model = LogGaussianProcess(BOX[:2]).fit(x, wavy(x)).fit(other, wavy(other))
+
+    np.testing.assert_array_equal(model.length_scales,
+                                  LogGaussianProcess(BOX[:2]).fit(other, wavy(other)).length_scales)
+
+
+def test_a_copy_that_goes_on_differently_fits_its_own_model():
+    search = create_optimizer(None, BOX[:2])
+    points = sample(np.random.default_rng(0), 20, 2)
+    search.add_known(points[:9], wavy(points[:9]))
+    search.ask()
+    other = copy.copy(search)
+    for each, values in ((search, wavy), (other, lambda t: wavy(t[:, ::-1]))):
+        each.add_known(points[9:], values(points[9:]))
+    resumed = create_optimizer(None, BOX[:2])
+    resumed.restore(other.events)
+
+    search.suggest_next_locations()
+
+    np.testing.assert_array_equal(other.suggest_next_locations(), resumed.suggest_next_locations())
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('d', [1, 2, 5])
+def test_equal_values(d):
+    search = create_optimizer(lambda t: 3.0, BOX[:d])
+
+    search.run(16)
+
+    assert len(np.unique(search.X, axis=0)) == 16
 
 
 def test_units_and_steepness_make_no_difference():

@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import Matern
 
 from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPACING = distinct_distance
@@ -41,7 +41,7 @@ def promise(model, failed, t, threshold):
     return model.log_ei(t, threshold)[:, 0] + np.log(success(model, failed, t))
 
 
-@pytest.mark.parametrize('name', ['gp', 'noisy', 'squared'])
+@pytest.mark.parametrize('name', ['logarithmic', 'noisy', 'squared'])
 def test_success_is_certain_until_something_has_failed(name, request, rng):
     t, model = sample(rng, 7), request.getfixturevalue(name)
 
@@ -90,9 +90,9 @@ def test_proposal_has_nearly_the_highest_improvement_where_success_is_likely(set
         around = best + 0.03 * np.ptp(BOX[:2], axis=1) * rng.normal(size=(12, 2))
         search = search_with(x, wavy(x), around.clip(*BOX[:2].T), BOX[:2], **settings)
         model = (SquaredGaussianProcess(BOX[:2], bound) if 'lower_bound' in settings
-                 else GaussianProcess(BOX[:2], **settings))
+                 else (GaussianProcess if settings else LogGaussianProcess)(BOX[:2], **settings))
         model.fit(x, wavy(x))
-        threshold = model.incumbent() + above * search.Y.std()
+        threshold = model.incumbent() + above * model.spread
         t = grid[(cdist(to_unit_box(grid), to_unit_box(model.X)).min(axis=1) >= spacing)
                  & (success(model, search.failed, grid) > 0.5)]
 
@@ -105,7 +105,7 @@ def test_proposal_has_nearly_the_highest_improvement_where_success_is_likely(set
         assert 1000 < len(t) < 9900
 
 
-@pytest.mark.parametrize('name', ['gp', 'noisy', 'squared'])
+@pytest.mark.parametrize('name', ['logarithmic', 'noisy', 'squared'])
 def test_proposal_where_all_is_likely_to_fail(name, request):
     model = request.getfixturevalue(name)
     # More and more failures to the right.
@@ -122,23 +122,23 @@ def test_proposal_where_all_is_likely_to_fail(name, request):
 
 def test_what_is_likely_to_fail_promises_no_improvement(rng, monkeypatch):
     x = sample(rng, 17)
-    model = GaussianProcess(BOX[:2]).fit(x, wavy(x))
+    model = LogGaussianProcess(BOX[:2]).fit(x, wavy(x))
     grid = create_grid(BOX[:2], points=40)[2]
     improvement = model.log_ei(grid, model.incumbent())[:, 0]
     failed = np.repeat(grid[improvement > improvement.max() - 1.5], 2, axis=0)
     monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance',
-                        np.exp(improvement.max() - 1) / model.Y.std())
+                        np.exp(improvement.max() - 1) / model.spread)
 
     for failures, above in ((failed[:0], 0.03), (failed, 0)):
         proposal, value = propose(model, failures)
-        expected = promise(model, failures, proposal, model.incumbent() + above * model.Y.std())
+        expected = promise(model, failures, proposal, model.incumbent() + above * model.spread)
         assert proposal.shape == (1, 2) and isinstance(value, float)
         np.testing.assert_allclose(value, expected, rtol=1e-6)
         assert success(model, failures, proposal) > 0.5
 
 
 @pytest.mark.parametrize('matters', [-1, np.inf])
-@pytest.mark.parametrize('model', [GaussianProcess(BOX[:1]), GaussianProcess(BOX[:1], noisy=True),
+@pytest.mark.parametrize('model', [LogGaussianProcess(BOX[:1]), GaussianProcess(BOX[:1], noisy=True),
                                    SquaredGaussianProcess(BOX[:1], **ZERO_BOUND)])
 def test_one_failure_where_much_is_promised_is_bad_luck(model, matters, monkeypatch):
     monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', matters)

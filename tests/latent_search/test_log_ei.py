@@ -111,12 +111,12 @@ def test_gradient_where_the_root_is_negative():
 
 
 @pytest.mark.parametrize('which', PENDING)
-@pytest.mark.parametrize('name', ['gp', 'noisy', 'squared'])
+@pytest.mark.parametrize('name', ['gp', 'noisy', 'logarithmic', 'squared'])
 def test_gradient_of_log_ei_with_noise_and_pending_points(name, which, request, rng):
     model = request.getfixturevalue(name)
     t = sample(rng, 20)
     model = refitted(model, PENDING[which](model.X, sample(rng, 4)))
-    cases = [(point, threshold) for point in t for threshold in model.incumbent() + model.Y.std() * np.array([0.3, 3.0])
+    cases = [(point, threshold) for point in t for threshold in model.incumbent() + model.spread * np.array([0.3, 3.0])
              if model.log_ei(point[np.newaxis], threshold) > -20]
 
     assert len(cases) > 20

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 @pytest.mark.parametrize('d', [1, 2, 5])
 def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
-    x = sample(rng, 40, d)
+    x = sample(rng, 41, d)  # One of the numbers at which a search fits its parameters.
     y = with_noise(rng, wavy(x), 0.2 * wavy(x).std())
     model = GaussianProcess(BOX[:d], noisy=True).fit(x, y)
     fit = np.r_[model.constant, np.log(model.variance / 2), np.log(model.length_scales), np.log(model.noise)]
@@ -26,7 +26,7 @@ def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
     steps = np.diag(np.r_[y.std(), np.ones(d + 2)])
     central = [(log_density(fit + 1e-4 * step) - log_density(fit - 1e-4 * step)) / 2e-4 for step in steps]
 
-    assert 1e-5 < model.noise < 0.9 and (np.log(2e-3) < fit[2:-1]).all() and (fit[2:-1] < np.log(10)).all()
+    assert 1e-5 < model.noise < 0.9 and (np.log(2e-3) < fit[2:-1]).all() and (fit[2:-1] < np.log(10 * np.sqrt(d))).all()
     np.testing.assert_allclose(central, 0, atol=0.01)
     assert all(log_density(fit + 0.2 * sign * step) < log_density(fit) for step in steps for sign in (-1, 1))
     assert profiled(x, y, fit[2:-1], fit[-1]) == pytest.approx(log_density(fit), abs=1e-6)
@@ -100,7 +100,7 @@ def test_predictions_from_noisy_values_are_of_what_is_without_noise(noisy, rng):
     np.testing.assert_allclose(std, expected_std, rtol=1e-5)
     # Each of three values of one point has more noise than is left of it in their mean.
     assert (std[50:55] < np.sqrt(noisy.noise * noisy.variance)).all()
-    assert noisy.incumbent() == mean[50:].min()
+    assert noisy.incumbent() == pytest.approx(mean[50:].min(), rel=1e-9)
     assert np.abs(mean[50:] - noisy.Y).max() > 0.1
 
 
