@@ -44,8 +44,8 @@ class Recommendation(NamedTuple):
 
     Attributes:
         t: the point, float64 (d,).
-        mean: the posterior mean, in units of the objective.
-        std: the posterior standard deviation of the function without noise.
+        mean: the posterior mean, in units of the objective; the value, where values are exact.
+        std: the posterior standard deviation of the function without noise; 0, where values are exact.
     """
 
     t: Array
@@ -436,11 +436,15 @@ class LatentOptimizer:
     def recommend(self) -> Recommendation:
         """The evaluated point with the lowest posterior mean: what a noisy search has found, where `x_opt` is luck.
 
+        Where values are exact, it is the point with the lowest value.
+
         Raises:
             ValueError: there are fewer evaluations than starting points.
         """
-        points = self._experiments.X
+        points, values = self._experiments.X, self._experiments.Y
         mean, std, _ = self.posterior(points if len(points) else self.domain.mean(axis=1)[np.newaxis])
+        if not (self.noisy or self.published):
+            mean, std = values, np.zeros_like(values)
         best = mean.argmin()
         return Recommendation(points[best].copy(), float(mean[best, 0]), float(std[best, 0]))
 
@@ -693,7 +697,9 @@ class LatentOptimizer:
         pending = [t[0] for t in experiments.pending.values()]
         model: GaussianProcess
         if self.lower_bound is not None:
-            model = SquaredGaussianProcess(self.domain, lambda t: self._bound(t) / unit, pending, self._hyperparameters)
+            # In floating point low + (high − low) can be above high, and the bound may not be known there.
+            model = SquaredGaussianProcess(self.domain, lambda t: self._bound(np.clip(t, *self.domain.T)) / unit,
+                                           pending, self._hyperparameters)
         else:
             model = (GaussianProcess if self.noisy else LogGaussianProcess)(
                 self.domain, self.noisy, pending, self._hyperparameters)

@@ -96,18 +96,21 @@ def test_no_point_is_evaluated_twice_where_the_minimum_is_in_a_corner(minimum, b
     assert pdist(search.X).min() >= 1e-5
 
 
-def test_lower_bound_is_asked_only_inside_the_box():
+# In floating point low + (high - low) is above high in the second of these boxes.
+@pytest.mark.parametrize('low, high', [(0.0, 1.0), (-0.3, 0.1)])
+@pytest.mark.parametrize('sign', [-1, 1])
+def test_lower_bound_is_asked_only_inside_the_box(low, high, sign):
     asked = []
 
     def bound(t):
         asked.append(t)
-        return np.zeros((len(t), 1))
+        return np.full((len(t), 1), -5.0)
 
-    search = create_optimizer(lambda t: t.sum(axis=1, keepdims=True), [(0.0, 1.0)] * 2, lower_bound=bound)
+    search = create_optimizer(lambda t: sign * t.sum(axis=1, keepdims=True), [(low, high)] * 2, lower_bound=bound)
     search.run_optimization(10)
 
     asked = np.vstack(asked)
-    assert asked.min() == 0 and asked.max() <= 1
+    assert asked.min() == low and asked.max() == high
 
 
 def distances_to_those_before(search):

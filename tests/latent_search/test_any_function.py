@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from helpers import BOX, sample, wavy
+from helpers import BOX, sample, to_unit_box, wavy
 from model_helpers import assert_gradient_is_right, expectation
 
 from latent_search import create_optimizer
@@ -110,6 +110,35 @@ def test_a_copy_that_goes_on_differently_fits_its_own_model():
     search.suggest_next_locations()
 
     np.testing.assert_array_equal(other.suggest_next_locations(), resumed.suggest_next_locations())
+
+
+def test_what_a_noisy_search_recommends_is_not_luck(rng):
+    search = create_optimizer(None, BOX[:2], noisy=True)
+    x = sample(rng, 60, 2)
+    u = to_unit_box(x)
+    values = ((u - 0.4) ** 2).sum(axis=1, keepdims=True) + 0.05 * rng.normal(size=(60, 1))
+    lucky = np.linalg.norm(u - 0.9, axis=1).argmin()
+    values[lucky] = values.min() - 0.1
+    search.add_known(x, values)
+    mean, std, _ = search.posterior(x)
+
+    t, best, uncertainty = search.recommend()
+
+    np.testing.assert_array_equal(t, x[mean.argmin()])
+    assert (best, uncertainty) == (mean.min(), std[mean.argmin()])
+    assert np.linalg.norm(to_unit_box(t) - 0.4) < 0.2 and search.x_opt.tolist() == x[lucky].tolist()
+
+
+@pytest.mark.parametrize('settings', [{}, {'lower_bound': lambda t: np.zeros((len(t), 1))}])
+def test_an_exact_search_recommends_its_lowest_value(settings):
+    search = create_optimizer(lambda t: np.exp(200 * to_unit_box(t).sum()), BOX[:2], **settings)
+    with pytest.raises(ValueError, match='0 evaluations, and a posterior needs 6'):
+        search.recommend()
+
+    search.run(15)
+
+    t, best, uncertainty = search.recommend()
+    assert t.tolist() == search.x_opt.tolist() and (best, uncertainty) == (search.fx_opt, 0)
 
 
 @pytest.mark.filterwarnings('error')
