@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class Hyperparameters:
     """The most probable parameters of a search, fitted at fixed numbers of evaluations.
 
-    Up to 31 evaluations each one changes them; then every tenth of a power of two does. Up to 63 and at each power of
-    two they are fitted from the start, in between from where the last fit ended. So they depend on the evaluations
-    only, and not on what was fitted before: a search that is resumed fits what is missing.
+    Up to 31 evaluations each one changes them; then about every tenth of a power of two does. Up to 63 and at each
+    power of two they are fitted from the start, in between from where the last fit ended. So they depend on the
+    evaluations only, and not on what was fitted before: a search that is resumed fits what is missing.
     """
 
     all_from_the_start = 63
