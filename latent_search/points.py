@@ -135,11 +135,11 @@ def create_grid(domain: ArrayLike, points: int = 80) -> tuple[Array, Array, Arra
 def spaced_best(points: Array, values: Array, num: int, spacing: float) -> NDArray[np.intp]:
     """Indices of the lowest values at points (n, d) that are at least `spacing` apart: at most `num`, lowest first."""
     chosen: list[int] = []
-    for index in np.argsort(values, kind='stable'):
-        if len(chosen) == num:
-            break
-        if not chosen or np.linalg.norm(points[chosen] - points[index], axis=1).min() >= spacing:
-            chosen.append(index)
+    rest = np.argsort(values, kind='stable')
+    while len(rest) and len(chosen) < num:
+        best, rest = rest[0], rest[1:]
+        chosen.append(best)
+        rest = rest[np.linalg.norm(points[rest] - points[best], axis=1) >= spacing]
     return np.array(chosen)
 
 
