@@ -10,15 +10,14 @@ It knows nothing of images and networks. GPyOpt, which runs the searches, is imp
 it, and Matplotlib by the first figure.
 """
 
-from latent_search.events import Event, Experiment, Stage
+from latent_search.events import Event, Experiment, Recommendation, Stage
 from latent_search.gradients import GradientSearch, search_with_gradients
 from latent_search.interrupts import Interrupted, interruptible
 from latent_search.locked_file import JournalInUseError
 from latent_search.points import create_grid, distinct_distance, sample_around, spaced_best, top
-from latent_search.search import LatentOptimizer, Recommendation, create_optimizer
+from latent_search.search import LatentOptimizer, create_optimizer
 from latent_search.sweeps import run_searches
 
 __all__ = ['Event', 'Experiment', 'GradientSearch', 'Interrupted', 'JournalInUseError', 'LatentOptimizer',
            'Recommendation', 'Stage', 'create_grid', 'create_optimizer', 'distinct_distance', 'interruptible',
-           'run_searches',
-           'sample_around', 'search_with_gradients', 'spaced_best', 'top']
+           'run_searches', 'sample_around', 'search_with_gradients', 'spaced_best', 'top']

@@ -95,6 +95,20 @@ def replay(events: Sequence[Event], dimensions: int) -> Experiments:
                        np.vstack([none, *failed]), pending, last_number)
 
 
+class Recommendation(NamedTuple):
+    """An evaluated point, and what is known of the function there.
+
+    Attributes:
+        t: the point, float64 (d,).
+        mean: the posterior mean, in units of the objective; the value, where values are exact.
+        std: the posterior standard deviation of the function without noise; 0, where values are exact.
+    """
+
+    t: Array
+    mean: float
+    std: float
+
+
 class Stage(NamedTuple):
     """What a search in two dimensions knew after n evaluations.
 
@@ -119,3 +133,10 @@ class Stage(NamedTuple):
         """The point with the lowest value so far, (2,)."""
         location: Array = self.X[self.Y.argmin()]
         return location
+
+
+def read_only(t: Array) -> Array:
+    """A copy that nobody can change, so that a search is what its events say."""
+    t = np.array(t)
+    t.flags.writeable = False
+    return t

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from latent_search.events import Event, Experiment, Experiments, Stage, replay
+from latent_search.events import Event, Experiment, Experiments, Recommendation, Stage, read_only, replay
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.interrupts import interruptible
 from latent_search.points import Array, check_domain, check_integer, check_points, create_grid, distinct_distance, plain
@@ -37,20 +37,6 @@ class _History(NamedTuple):
 
     events: tuple[Event, ...]
     experiments: Experiments
-
-
-class Recommendation(NamedTuple):
-    """An evaluated point, and what is known of the function there.
-
-    Attributes:
-        t: the point, float64 (d,).
-        mean: the posterior mean, in units of the objective; the value, where values are exact.
-        std: the posterior standard deviation of the function without noise; 0, where values are exact.
-    """
-
-    t: Array
-    mean: float
-    std: float
 
 
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
@@ -213,7 +199,7 @@ class LatentOptimizer:
         They are not written to a journal.
         """
         with self._lock:
-            whole = *self._history.events, *(event._replace(t=_read_only(event.t)) for event in events)
+            whole = *self._history.events, *(event._replace(t=read_only(event.t)) for event in events)
             self._history = _History(whole, replay(whole, len(self.domain)))
 
     def ask(self, q: int = 1) -> list[Experiment]:
@@ -587,7 +573,7 @@ class LatentOptimizer:
 
     def _record(self, number: int, status: str, t: Array, value: float | None = None, note: str = '') -> None:
         """Writes an event to the journal and takes it into memory: both, or neither, whatever interrupts."""
-        event = Event(number, status, _read_only(t), value, note)
+        event = Event(number, status, read_only(t), value, note)
         if self._journal is None:
             return self._take(event)
         try:
@@ -705,10 +691,3 @@ class LatentOptimizer:
                 self.domain, self.noisy, pending, self._hyperparameters)
         return model, SpacedExpectedImprovement(model, experiments.failed, spacing=self.spacing,
                                                 refinement_tolerance=self.refinement_tolerance)
-
-
-def _read_only(t: Array) -> Array:
-    """A copy that nobody can change, so that a search is what its events say."""
-    t = np.array(t)
-    t.flags.writeable = False
-    return t
