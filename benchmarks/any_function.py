@@ -7,26 +7,57 @@ The table is printed, written to benchmarks/results/bbob.csv, and from there int
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from search import as_published, botorch, scikit_optimize, uniform, without_bound, write
+from search import as_published, botorch, scikit_optimize, uniform, with_those_of_before, without_bound, write
 from tables import update_pages
 from threadpoolctl import threadpool_limits
 
+import latent_search
 from vae_opt_util import build_dir
 
-methods = {'random': uniform, 'ours': without_bound, 'GPyOpt as published': as_published, 'BoTorch LogEI': botorch,
-           'scikit-optimize EI': scikit_optimize}
+
+def cma_es(objective, domain, seed, budget):
+    """Covariance-matrix adaptation from the centre, with a first standard deviation of 0.3 of the box's sides."""
+    import cma
+
+    low, high = domain.T
+    search = cma.CMAEvolutionStrategy((low + high) / 2, 0.3, {
+        'CMA_stds': high - low, 'bounds': [low, high], 'seed': seed + 1, 'verbose': -9})  # 0 stands for the clock.
+    points, values = [], []
+    while len(values) < budget:  # Where it has converged, it only repeats itself.
+        asked = search.ask()
+        of_asked = [objective(point[np.newaxis])[0, 0] for point in asked[:budget - len(values)]]
+        points += asked[:len(of_asked)]
+        values += of_asked
+        if len(of_asked) == len(asked):
+            search.tell(asked, of_asked)
+    return np.array(points), np.array(values)
+
+
+methods = {'random': uniform, 'CMA-ES': cma_es, 'ours': without_bound, 'GPyOpt as published': as_published,
+           'BoTorch LogEI': botorch, 'scikit-optimize EI': scikit_optimize}
 functions = range(1, 25)
+
+
+@cache
+def version():
+    """A hash of the code of our search: what another version has found is not read back."""
+    files = sorted(Path(latent_search.__file__).parent.glob('*.py'))
+    return hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def best_value(method, function, dimensions, instance, seed, budget):
     """The lowest value that a method finds on one function, and its seconds of computing; kept in a file."""
-    path = build_dir / 'bench-bbob' / f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}.json'
+    name = f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}{f"-{version()}" if method == "ours" else ""}'
+    path = build_dir / 'bench-bbob' / f'{name}.json'
     if not path.exists():
         import cocoex
 
@@ -63,7 +94,7 @@ def main():
     rows = []
     for dimensions in arguments.dimensions:
         ours = None
-        for method in sorted(arguments.methods, key=lambda name: name != 'ours'):
+        for method in sorted({'ours', *arguments.methods}, key=lambda name: (name != 'ours', name)):
             seeds = arguments.seeds if method in ('ours', 'random') else arguments.seeds_of_others
             values, seconds = run(method, dimensions, arguments.instances, seeds, arguments.budget, n_jobs=2)
             values = values.reshape(len(arguments.instances), seeds, len(functions))
@@ -71,11 +102,12 @@ def main():
                 ours = values
             compared = ours[:, :seeds]
             wins, losses = int((compared < values).sum()), int((compared > values).sum())
-            rows.append([f'{method}, {dimensions} dimensions', arguments.budget, len(arguments.instances) * seeds,
+            name = f'{method}, {dimensions} dimensions, {arguments.budget} evaluations'
+            rows.append([name, method, dimensions, arguments.budget, len(arguments.instances) * seeds,
                          '' if method == 'ours' else f'{wins} : {losses}',
                          '' if method == 'ours' else f'{wins / max(wins + losses, 1):.0%}', f'{seconds:.1f}'])
-    write('bbob', ['method', 'evaluations', 'runs of each function', 'ours wins : loses', 'ours wins',
-                   'seconds a search'], rows)
+        write('bbob', ['search', 'method', 'dimensions', 'evaluations', 'runs of each function', 'ours wins : loses',
+                       'ours wins', 'seconds of CPU'], with_those_of_before('bbob', rows))
     update_pages()
 
 
