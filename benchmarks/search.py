@@ -521,8 +521,9 @@ def measure_ten(seeds, n_jobs, resume):
             run_one(name, 4, seed, in_ten)
             seconds.append(time.perf_counter() - started)
         rows.append([name, *summary(regrets, of_best), f'{np.median(seconds):.1f}'])
-    write_curves('curves_ten_dimensions', curves)
-    write('ten_dimensions', ['ten dimensions, method', *summary_header, 'seconds a search'], rows)
+    write_curves('curves_ten_dimensions', with_those_of_before('curves_ten_dimensions', curves))
+    write('ten_dimensions', ['ten dimensions, method', *summary_header, 'seconds a search'],
+          with_those_of_before('ten_dimensions', rows))
 
 
 def measure_growth(limits, targets=(4, 9)):
@@ -554,8 +555,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=['times', 'growth', 'judge', 'published', 'searches', 'ten'])
-    parser.add_argument('--methods', nargs='+', help='of the searches in two dimensions (default: all); rows of others '
-                                                     'stay as they are')
+    parser.add_argument('--methods', nargs='+', help='of the searches (default: all); rows of others stay as they are')
     parser.add_argument('--seeds-of-others', type=int, default=5,
                         help='of what takes longer: the other libraries, and all ten probabilities')
     parser.add_argument('--seeds-of-slowest', type=int, default=2,
@@ -578,8 +578,8 @@ def main():
         measure_searches({name: seeds[name] for name in arguments.methods or seeds}, n_jobs=2, resume=arguments.resume)
     if 'ten' in arguments.parts:
         slow = {'GPyOpt as published': arguments.seeds_of_slowest, 'BoTorch LogEI': arguments.seeds_of_slowest}
-        measure_ten(dict.fromkeys(('random', 'ours', 'ours, no lower bound', *warm_starts), arguments.seeds) | slow,
-                    n_jobs=2, resume=arguments.resume)
+        seeds = dict.fromkeys(('random', 'ours', 'ours, no lower bound', *warm_starts), arguments.seeds) | slow
+        measure_ten({name: seeds[name] for name in arguments.methods or seeds}, n_jobs=2, resume=arguments.resume)
     update_pages()
 
 
