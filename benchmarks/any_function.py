@@ -103,10 +103,10 @@ def main():
             compared = ours[:, :seeds]
             wins, losses = int((compared < values).sum()), int((compared > values).sum())
             name = f'{method}, {dimensions} dimensions, {arguments.budget} evaluations'
-            rows.append([name, method, dimensions, arguments.budget, len(arguments.instances) * seeds,
+            rows.append([name, len(arguments.instances) * seeds,
                          '' if method == 'ours' else f'{wins} : {losses}',
                          '' if method == 'ours' else f'{wins / max(wins + losses, 1):.0%}', f'{seconds:.1f}'])
-        write('bbob', ['search', 'method', 'dimensions', 'evaluations', 'runs of each function', 'ours wins : loses',
+        write('bbob', ['search', 'runs of each function', 'ours wins : loses',
                        'ours wins', 'seconds of CPU'], with_those_of_before('bbob', rows))
     update_pages()
 

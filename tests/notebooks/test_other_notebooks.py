@@ -16,7 +16,7 @@ from notebook_helpers import MAIN, NUM_FIGURES, ROOT, code_cells, figures, noteb
 
 from latent_search import create_optimizer
 
-PARAMETERS = {'alternatives': {'max_iter': 6, 'num_images': 10, 'num_runs': 1},
+PARAMETERS = {'alternatives': {'max_iter': 6, 'num_starts': 2, 'num_images': 10, 'num_runs': 1},
               'external_results': {'num_results': 12, 'max_iter': 2},
               'higher_dimensions': {'max_iter': 1}}
 
