@@ -33,9 +33,10 @@ class SpacedExpectedImprovement:
       Where different results are worth more than the last digits of the best, `refinement_tolerance` ends that: once
       no point anywhere promises more, all proposals are spaced.
 
-    Both lie in a trust region around the best evaluation: a box whose sides get shorter the more dimensions there are,
-    and which is the whole box in up to four at its centre, in two anywhere. Beyond it a model of few evaluations knows
-    nothing, expects much, and the corners of the box would be all that a search sees.
+    Both lie in the model's trust region around the best evaluation: a box whose sides get shorter the more dimensions
+    there are, and which is the whole box in up to four at its centre, in two anywhere. Beyond it a model of few
+    evaluations knows nothing, expects much, and the corners of the box would be all that a search sees. A lower bound
+    says where nothing can be expected, so with it the trust region is the whole box.
 
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
@@ -56,9 +57,6 @@ class SpacedExpectedImprovement:
     spaced_every = 4
     # In units of the box's sides. No point is evaluated twice.
     min_distance = 1e-5
-
-    # Half a side of the trust region, times the number of dimensions, in units of the box's sides.
-    trust_region = 2.0
 
     num_uniform = 500
     num_around_best = 200
@@ -143,7 +141,7 @@ class SpacedExpectedImprovement:
     def _trust_region(self) -> Array:
         """The bounds of the trust region, (d, 2)."""
         model = self.model
-        half = self.trust_region / len(model.low) * model.width
+        half = model.trust_region / len(model.low) * model.width
         best, high = model.best(), model.low + model.width
         return np.clip(np.c_[best - half, best + half], model.low[:, np.newaxis], high[:, np.newaxis])
 

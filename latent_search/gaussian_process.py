@@ -46,6 +46,9 @@ class GaussianProcess:
     variance_factor = 2.0
     # A model of more evaluations than these is one of a subset, see `representative`.
     max_points = 300
+    # Half a side of the box in which a search trusts the model, times the number of dimensions, in units of the box's
+    # sides; see `SpacedExpectedImprovement`.
+    trust_region = 2.0
 
     def __init__(self, domain: Array, noisy: bool = False, pending: ArrayLike = (),
                  hyperparameters: Hyperparameters | None = None) -> None:
@@ -64,7 +67,7 @@ class GaussianProcess:
             chosen = representative(Y[:count, 0], self.max_points)
             observed = self._observed(X[:count], Y[:count])[chosen, 0]
             return Likelihood((X[chosen] - self.low) / self.width, observed, self.jitter,
-                              self.noise_prior if self.noisy else None)
+                              self.noise_prior if self.noisy else None, self._length_scale_std())
 
         self.X, self.Y = X, Y
         hyperparameters = Hyperparameters() if self.hyperparameters is None else self.hyperparameters
@@ -140,6 +143,10 @@ class GaussianProcess:
 
     def _variance_factor(self) -> float:
         return self.variance_factor
+
+    def _length_scale_std(self) -> float:
+        """Less in more than two dimensions, where a few dozen values say little about each length scale."""
+        return np.sqrt(3) * min(1.0, 2 / len(self.low))
 
     def _correlation(self, u: Array, others: Array) -> Array:
         scale = np.sqrt(5 * self.weights)
@@ -248,6 +255,8 @@ class SquaredGaussianProcess(GaussianProcess):
         pending: as for `GaussianProcess`. What is fantasized is g.
     """
 
+    # The bound says where nothing can be expected.
+    trust_region = np.inf
     # Where the improvement is not more than this share of the variance of g, only rounding errors are left of it.
     smallest_share = 1e-14
     log_of_nothing = -690.0
@@ -261,6 +270,9 @@ class SquaredGaussianProcess(GaussianProcess):
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         mean, std = self._predict_observed(X)
         return self.lower_bound(X) + (mean ** 2 + std ** 2) / 2, std * np.sqrt(mean ** 2 + std ** 2 / 2)
+
+    def _length_scale_std(self) -> float:
+        return np.sqrt(3)
 
     def _means(self) -> Array:
         return self._improved_mean(self.low + self.width * (self.u[:len(self.y)] + 0.5))[:, 0]

@@ -79,13 +79,15 @@ class Likelihood:
         y: observations, (n,).
         jitter: the noise's share of the variance where it is not learned, and its smallest value where it is.
         noise_prior: prior of the noise's share; None if values are exact.
+        length_scale_std: standard deviation of the prior of each length scale's logarithm.
     """
 
-    def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None) -> None:
+    def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None,
+                 length_scale_std: float = np.sqrt(3)) -> None:
         self.u, self.y, self.jitter, self.learns_noise = u - 0.5, y, jitter, noise_prior is not None
         self.n, self.d = u.shape
-        # Hvarfner et al., arXiv 2402.02229, with a standard deviation that shrinks in more than two dimensions.
-        priors = [Prior(np.sqrt(2) + 0.5 * np.log(self.d), np.sqrt(3) * min(1, 2 / self.d))] * self.d
+        # Hvarfner et al., arXiv 2402.02229; the standard deviation there is √3.
+        priors = [Prior(np.sqrt(2) + 0.5 * np.log(self.d), length_scale_std)] * self.d
         self.prior_mean, self.prior_std = np.array(priors + ([] if noise_prior is None else [noise_prior])).T
 
     def decompose(self, parameters: Array) -> Decomposition:

@@ -9,7 +9,13 @@ from model_helpers import assert_gradient_is_right, expectation
 
 from latent_search import create_optimizer
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, outcome_scale, representative
+from latent_search.gaussian_process import (
+    GaussianProcess,
+    LogGaussianProcess,
+    SquaredGaussianProcess,
+    outcome_scale,
+    representative,
+)
 from latent_search.hyperparameters import Hyperparameters
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -238,6 +244,19 @@ def test_proposals_are_near_the_best_in_many_dimensions(d, half, rng):
                            for seed in range(5)])
 
     assert (np.abs(proposals - model.best()) <= half * model.width + 1e-9).all()
+
+
+def test_proposals_go_anywhere_with_a_lower_bound(rng):
+    """Evaluations in one corner of the box, and a bound that is lowest in the middle."""
+    def bound(t):
+        return ((t - 0.5) ** 2).sum(axis=1, keepdims=True)
+
+    x = rng.uniform(0.8, 1.0, (20, 10))
+    model = SquaredGaussianProcess(np.array([(0.0, 1.0)] * 10), bound).fit(x, bound(x) + 0.01)
+
+    proposal, _ = SpacedExpectedImprovement(model).propose(np.random.RandomState(0))
+
+    assert np.abs(proposal - model.best()).max() > 0.3
 
 
 def test_a_thousand_known_results_in_many_dimensions(rng):
