@@ -506,7 +506,7 @@ def local_minima(space, num_starts=60):
 
 
 def measure_ten(seeds, n_jobs, resume):
-    """Searches in ten dimensions; then the seconds of one search at a time, for target 4."""
+    """Searches in ten dimensions."""
     path = checkpoints_dir / 'minima-10d.npy'
     if not (resume and path.exists()):
         np.save(path, local_minima(in_ten))
@@ -515,14 +515,9 @@ def measure_ten(seeds, n_jobs, resume):
     for name, of_seeds in run_seeds(seeds, n_jobs, resume, in_ten).items():
         regrets, of_best = regrets_of(of_seeds, minima)
         curves += curve(name, regrets)
-        seconds = []
-        for seed in range(3 if seeds[name] > 2 else 1):
-            started = time.perf_counter()
-            run_one(name, 4, seed, in_ten)
-            seconds.append(time.perf_counter() - started)
-        rows.append([name, *summary(regrets, of_best), f'{np.median(seconds):.1f}'])
+        rows.append([name, *summary(regrets, of_best)])
     write_curves('curves_ten_dimensions', with_those_of_before('curves_ten_dimensions', curves))
-    write('ten_dimensions', ['ten dimensions, method', *summary_header, 'seconds a search'],
+    write('ten_dimensions', ['ten dimensions, method', *summary_header],
           with_those_of_before('ten_dimensions', rows))
 
 
