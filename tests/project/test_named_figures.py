@@ -89,7 +89,11 @@ def test_command_in_place(tmp_path):
     made_up = notebook(nbformat.v4.new_code_cell('x = 1', metadata={'tags': ['parameters']}),
                        nbformat.v4.new_code_cell(source, metadata={'figure': 'a-picture'}))
     nbformat.write(made_up, tmp_path / 'notebooks' / 'made-up.ipynb')
-    subprocess.run([sys.executable, tmp_path / 'notebooks' / 'run.py', tmp_path / 'notebooks' / 'made-up.ipynb',
-                    '--in-place'], check=True, capture_output=True)
+    command = [sys.executable, tmp_path / 'notebooks' / 'run.py', tmp_path / 'notebooks' / 'made-up.ipynb']
 
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / 'build' / 'made-up' / 'a-picture.png').read_bytes() == b'a picture'
+    assert not list((tmp_path / 'docs').iterdir())
+
+    subprocess.run([*command, '--in-place'], check=True, capture_output=True)
     assert (tmp_path / 'docs' / 'a-picture.png').read_bytes() == b'a picture'
