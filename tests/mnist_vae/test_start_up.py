@@ -104,6 +104,7 @@ def test_starts_whatever_stderr_is(before, fake_keras):
     assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
 
 
+@pytest.mark.slow
 def test_keras_starts_quietly():
     done = run('import vae_opt_util, alternatives')
 

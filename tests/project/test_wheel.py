@@ -41,6 +41,11 @@ def run(*command, folder):
     return done.stdout
 
 
+def pip(python):
+    """The command of these tests' pip, for another environment."""
+    return sys.executable, '-m', 'pip', '--python', python
+
+
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
     """The build leaves files beside the sources, so it gets a copy of what is tracked."""
@@ -58,9 +63,9 @@ def wheel(tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """An empty folder, and the Python of an environment with the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp('environment')
-    venv.create(folder / 'venv', with_pip=True)
+    venv.create(folder / 'venv')
     python = folder / 'venv' / 'bin' / 'python'
-    run(python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', wheel,
+    run(*pip(python), 'install', '--quiet', '--disable-pip-version-check', '--no-compile', wheel,
         '-c', ROOT / 'constraints.txt', folder=folder)
     (folder / 'empty').mkdir()
     return folder / 'empty', python
@@ -80,7 +85,7 @@ def test_search_alone(installed):
 
     run(python, '-c', SEARCH, folder=folder)
 
-    packages = run(python, '-m', 'pip', 'list', '--format', 'freeze', folder=folder).lower()
+    packages = run(*pip(python), 'list', '--format', 'freeze', folder=folder).lower()
     assert 'gpyopt' in packages
     assert not [package for package in ('keras', 'tensorflow', 'jupyter') if f'\n{package}==' in packages]
 

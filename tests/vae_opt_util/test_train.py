@@ -98,7 +98,8 @@ def test_loss_weighs_the_predictor_twentyfold(few_digits):
     np.testing.assert_allclose(logs['loss'], logs['decoder_loss'] + kl + 20 * logs['predictor_loss'], rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', ['classifier', pytest.param('vae-predictor-softmax', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['classifier', 'vae-predictor-softmax'])
 def test_seed_governs_training(name, few_digits):
     first, same, other = (train(name, few_digits, recipe=Recipe(1), seed=seed) for seed in (1, 1, 2))
 
@@ -157,11 +158,11 @@ def test_mixed_precision_trains_nearly_the_same(few_digits):
     assert {layer.compute_dtype for layer in mixed.get_layer('encoder').layers} == {'float32'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, precision', [
-    ('classifier', 'float32'),
-    pytest.param('vae-predictor-softmax', 'float32', marks=pytest.mark.slow),
-    pytest.param('vae-predictor-softmax', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow]),
-    pytest.param('judge', 'mixed_bfloat16', marks=[native_only, pytest.mark.slow])])
+    ('classifier', 'float32'), ('vae-predictor-softmax', 'float32'),
+    pytest.param('vae-predictor-softmax', 'mixed_bfloat16', marks=native_only),
+    pytest.param('judge', 'mixed_bfloat16', marks=native_only)])
 def test_training_that_was_interrupted_is_the_uninterrupted_one(name, precision, few_digits, tmp_path, monkeypatch):
     options = {'recipe': recipe_for(name, epochs=2), 'seed': 5, 'precision': precision}
     at_once, history = train(name, few_digits, **options)
@@ -175,6 +176,7 @@ def test_training_that_was_interrupted_is_the_uninterrupted_one(name, precision,
     assert same_weights(continued, at_once)
 
 
+@pytest.mark.slow
 def test_each_training_has_a_checkpoint_of_its_own(few_digits, tmp_path):
     one, two = recipe_for('classifier', epochs=1), recipe_for('classifier', epochs=2)
     trainings = [{}, {'seed': 1}, {'recipe': two}]
