@@ -7,8 +7,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
-# Python compiles what it imports for the first time; this takes less time than compiling all that was installed.
-FIRST_IMPORTS := import ipykernel.kernelapp, matplotlib.pyplot, nbclient, nbconvert, GPyOpt, vae_opt_util
+# Compiles what is used and not all that was installed, once and not in each process of a user who keeps no bytecode.
+COMPILE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -W ignore::SyntaxWarning -c
+USED := import ipykernel.kernelapp, matplotlib.pyplot, matplotlib_inline.backend_inline, nbclient, nbconvert, pytest, \
+    scipy.stats, sklearn.datasets, xdist.plugin, GPyOpt, alternatives
 EXPLORER := build/explore.html
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # Several processes at once, so one thread each.
@@ -30,6 +32,7 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 
 test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
 	$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c constraints.txt
+	@$(COMPILE) 'import dask.distributed, jax, torch'
 	$(MAKE) --jobs 3 --output-sync test-long test-jax test-torch $(if $(CHROMIUM),test-pages)
 	$(if $(CHROMIUM),,@echo 'Skipped: make test-browser needs Chromium.')
 
@@ -38,6 +41,7 @@ test-long:
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
+	@$(COMPILE) 'import jax, torch'
 	$(MAKE) --jobs 3 --output-sync test-outputs test-jax test-torch
 
 test-outputs:
@@ -104,5 +108,5 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@echo 'Installing into .venv (2.7 GB; only the first time) ...'
 	$(PYTHON) -m venv .venv
 	$(BIN)/$(PIP) -r requirements.txt -c constraints.txt
-	@$(BIN)/python -W ignore::SyntaxWarning -c '$(FIRST_IMPORTS)'
+	@$(COMPILE) '$(USED)'
 	@touch $@
