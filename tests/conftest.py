@@ -8,6 +8,9 @@ import pytest
 
 
 def pytest_configure(config):
+    # Keras asks for a list where a model with one input has been saved and loaded.
+    config.addinivalue_line('filterwarnings', 'ignore:The structure of `inputs` does:UserWarning:'
+                                              'keras.src.models.functional')
     # Keras's variables with NumPy 2.
     for module in ('tensorflow.core', 'common.variables', 'jax.core', 'torch.core'):
         config.addinivalue_line('filterwarnings', "ignore:__array__ implementation doesn't accept a copy keyword:"
