@@ -82,7 +82,7 @@ def use_few_images(notebook, num):
 
 
 def run_main_notebook(parameters, folder, tmp_path, until=None):
-    """Executes the main notebook with small budgets in `folder`, checks what it leaves, and returns it.
+    """Executes the main notebook with few images and small budgets in `folder`, checks what it leaves, and returns it.
 
     With `until`, it ends before the cell that begins with that heading.
     """

@@ -38,7 +38,6 @@ np.savez(sys.argv[1], backend=keras.backend.backend(), **outputs)
 
 CURVE = """
 import json
-import sys
 
 from mnist_vae.backend import keras
 from mnist_vae.data import Data, load_data
