@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from search import as_published, botorch, scikit_optimize, uniform, with_those_of_before, without_bound, write
-from tables import update_pages
+from search import as_published, botorch, scikit_optimize, uniform, without_bound
+from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
 import latent_search

@@ -10,7 +10,6 @@ searches that regret is measured on.
 """
 
 import argparse
-import csv
 import os
 import sys
 import time
@@ -21,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.optimize import minimize
-from tables import fixed, update_pages
+from tables import fixed, update_pages, with_those_of_before, write, write_file
 from threadpoolctl import threadpool_limits
 
 from latent_search import create_grid, create_optimizer, distinct_distance, top
@@ -29,7 +28,6 @@ from latent_search.gpyopt_engine import import_gpyopt, propose_as_published
 from latent_search.threads import limit_threads
 from mnist_vae.data import choose_per_label, load_data
 from mnist_vae.measures import encode, latent_bounds, mean_pixel_distance, predict
-from vae_opt_util import benchmark_results_dir as results_dir
 from vae_opt_util import (
     checkpoints_dir,
     create_decode_classify,
@@ -319,21 +317,6 @@ def median_ms(call, repeats):
     return 1000 * np.median(times)
 
 
-def write(name, header, rows):
-    """Prints rows as a Markdown table, and writes them as CSV."""
-    print(f'\n{name}\n\n| ' + ' | '.join(header) + ' |\n|' + '---|' * len(header))
-    for row in rows:
-        print('| ' + ' | '.join(map(str, row)) + ' |')
-    sys.stdout.flush()
-    write_file(name, [header, *rows])
-
-
-def write_file(name, rows):
-    results_dir.mkdir(exist_ok=True)
-    with open(results_dir / f'{name}.csv', 'w', newline='') as file:
-        csv.writer(file, lineterminator='\n').writerows(rows)
-
-
 def measure_evaluation():
     """Compares an evaluation of the objective with a bare call of the compiled graph and with two `predict` calls."""
     import tensorflow as tf
@@ -448,19 +431,6 @@ def measure_searches(seeds, n_jobs, resume):
                    for t in range(10) for of in [targets == t]])
     write('regret', ['method', *summary_header], with_those_of_before('regret', rows))
     write_curves('curves', with_those_of_before('curves', curves))
-
-
-def with_those_of_before(name, rows):
-    """Rows in the order of the file NAME.csv, in which those of other methods stay as they were measured before."""
-    path = results_dir / f'{name}.csv'
-    before = list(csv.reader(path.open(newline='')))[1:] if path.exists() else []
-    new = {}
-    for row in rows:
-        new.setdefault(row[0], []).append(row)
-    merged = []
-    for row in before:
-        merged += new.pop(row[0], []) if row[0] in new else [row] * (row[0] not in {done[0] for done in rows})
-    return merged + sum(new.values(), [])
 
 
 def curve(name, regrets):

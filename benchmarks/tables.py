@@ -12,8 +12,8 @@ A source is a CSV file; a notebook and the first column of one of the tables in 
 `notebooks/alternatives.ipynb: method`; or one of the names in `SUMMARIES`. Without `columns` or `rows` the table has
 all of them. Rows are named by their first cell.
 
-`python benchmarks/tables.py` writes all tables, `--check` only says which pages differ. The benchmarks call
-`update_pages` when they have written their results.
+`python benchmarks/tables.py` writes all tables, `--check` only says which pages differ. The benchmarks write their
+results with `write`, and then call `update_pages`.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 project_dir = Path(__file__).resolve().parent.parent
+results_dir = project_dir / 'benchmarks' / 'results'
 
 _marker = re.compile(r'(?P<start><!-- table: (?P<source>[^\n]+?)(?P<options>(?:\n[^\n]+?)*) -->\n)(?P<body>.*?)'
                      r'(?P<end><!-- end of table -->)', re.DOTALL)
@@ -158,6 +159,40 @@ def _index(names, name, kind):
 def _markdown(table):
     lines = [table.header, ['---'] * len(table.header), *table.rows]
     return '\n'.join('| ' + ' | '.join(cell.replace('|', r'\|') for cell in line) + ' |' for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Measurements
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def write(name, header, rows):
+    """Prints the rows of a measurement as a Markdown table, and writes them to benchmarks/results/NAME.csv."""
+    print(f'\n{name}\n\n| ' + ' | '.join(header) + ' |\n|' + '---|' * len(header))
+    for row in rows:
+        print('| ' + ' | '.join(map(str, row)) + ' |')
+    sys.stdout.flush()
+    write_file(name, [header, *rows])
+
+
+def write_file(name, rows):
+    """Writes rows, the first of which is the header, to benchmarks/results/NAME.csv."""
+    results_dir.mkdir(exist_ok=True)
+    with open(results_dir / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
+        csv.writer(file, lineterminator='\n').writerows(rows)
+
+
+def with_those_of_before(name, rows):
+    """Rows in the order of the file NAME.csv, in which those of other methods stay as they were measured before."""
+    path = results_dir / f'{name}.csv'
+    before = read_csv(path).rows if path.exists() else []
+    new = {}
+    for row in rows:
+        new.setdefault(row[0], []).append(row)
+    merged = []
+    for row in before:
+        merged += new.pop(row[0], []) if row[0] in new else [row] * (row[0] not in {done[0] for done in rows})
+    return merged + sum(new.values(), [])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

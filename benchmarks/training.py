@@ -1,8 +1,9 @@
-"""Compares trainings: float32 with bfloat16, the article's recipe with a faster one and with larger batches.
+"""Measures trainings: seconds in float32 and bfloat16, what each model reaches with three seeds, the article's recipe.
 
-`make bench` runs this after the searches. It trains on MNIST, which takes about two hours on two cores; trainings
-that an interrupted run has finished, in build/bench-training, are read back. Seconds are measured first and by
-themselves, in rounds in which each way of training has its turn: nothing else should run then.
+`make bench` runs this after the searches. Part `models` trains 36 models on MNIST: hours on two cores, minutes with
+`--jobs 12` on a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read
+back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
+else should run then; it takes about half an hour.
 The tables are printed, written to benchmarks/results/, and from there into the pages, and docs/training.png is drawn.
 """
 
@@ -12,82 +13,144 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from search import write
-from tables import update_pages
+from joblib import Parallel, delayed
+from tables import read_csv, results_dir, update_pages, write, write_file
 
 from mnist_vae.backend import ops
 from mnist_vae.data import Data, load_data
 from mnist_vae.figures import label_colors
-from mnist_vae.measures import median_and_spread
+from mnist_vae.measures import encode, knn_label_accuracy, median_and_spread
 from mnist_vae.training import Recipe
 from vae_opt_util import (
-    FAST_RECIPE,
+    ARTICLE_RECIPE,
     RECIPES,
     checkpoints_dir,
     create_model,
     evaluate,
     evaluate_classifier,
-    load_manifest,
     models_dir,
     reconstruction_loss,
     train,
 )
 
-vae = 'vae-predictor-off'
+seeds = 0, 1, 2
+vaes = 'vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear'
+precisions = {'float32': 'float32', 'bfloat16': 'mixed_bfloat16'}
 good = 150.0
 
+# What is required of the median of the seeds on the test images: a figure, its unit, whether it is to be high, a bound.
+required = [('vae-predictor-off', 'neg_elbo', 1, False, 146.0),
+            ('vae-predictor-softmax', 'neg_elbo', 1, False, 143.5),
+            ('vae-predictor-softmax', 'accuracy', 100, True, 97.0),
+            ('vae-predictor-linear', 'rmse', 1, False, 0.40),
+            ('vae-predictor-softmax-10d', 'neg_elbo', 1, False, 100.0),
+            ('vae-predictor-softmax-10d', 'accuracy', 100, True, 98.3),
+            ('vae-conditional', 'neg_elbo', 1, False, 129.0),
+            ('classifier', 'accuracy', 100, True, 99.3),
+            ('judge', 'accuracy', 100, True, 99.6)]
+figure_names = {'neg_elbo': '−ELBO (nats)', 'accuracy': 'accuracy (%)', 'rmse': 'RMSE (digits)'}
 
-class Way(NamedTuple):
+
+class Training(NamedTuple):
+    name: str
     recipe: Recipe
     precision: str
-    seeds: int
+    seed: int
+
+    def measure(self):
+        """Test metrics, with the overlap of labels in two latent dimensions, and the learning curve."""
+        data = load_data('mnist')
+        model, history = train(self.name, data, seed=self.seed, precision=precisions[self.precision],
+                               recipe=self.recipe, checkpoint_dir=checkpoints_dir)
+        if not self.name.startswith('vae'):
+            return evaluate_classifier(model, data.x_test, data.y_test), history
+        metrics = evaluate(model, data.x_test, data.y_test)
+        if self.name in vaes:
+            metrics['neighbours'] = knn_label_accuracy(encode(data.x_test, model), data.y_test)
+        return metrics, history
 
 
-def with_batches_of(batch_size):
-    factor = batch_size // FAST_RECIPE.batch_size
-    return FAST_RECIPE._replace(batch_size=batch_size, learning_rate=factor ** 0.5 * FAST_RECIPE.learning_rate,
-                                warm_up_steps=FAST_RECIPE.warm_up_steps // factor,
-                                ema_momentum=FAST_RECIPE.ema_momentum ** factor)
+def measure_models(precision, jobs):
+    ours = [Training(name, recipe, precision, seed) for name, recipe in RECIPES.items() for seed in seeds]
+    articles = [Training(name, ARTICLE_RECIPE, precision, seed) for name in vaes for seed in seeds]
+    in_both = [Training(vaes[0], recipe, of_precision, seed) for recipe in (ARTICLE_RECIPE, RECIPES[vaes[0]])
+               for of_precision in precisions for seed in seeds]
+    trainings = list(dict.fromkeys(ours + articles + in_both))
+    measured = dict(zip(trainings, Parallel(n_jobs=jobs)(delayed(Training.measure)(training) for training in trainings),
+                        strict=True))
+
+    def figures(name, recipe, figure, unit=1):
+        return [unit * measured[Training(name, recipe, precision, seed)][0][figure] for seed in seeds]
+
+    rows = []
+    for name, figure, unit, high, bound in required:
+        values = figures(name, RECIPES[name], figure, unit)
+        rows.append([name, figure_names[figure], f'{"≥" if high else "≤"} {bound}',
+                     *(f'{value:.2f}' for value in values), f'{np.median(values):.2f}',
+                     'yes' if (np.median(values) >= bound if high else np.median(values) <= bound) else '**no**'])
+    write('model_seeds', ['model', 'figure', 'required', *(f'seed {seed}' for seed in seeds), 'median', 'reached'],
+          rows)
+
+    rows = []
+    for name in vaes:
+        for label, recipe in (("article's", ARTICLE_RECIPE), ('ours', RECIPES[name])):
+            predictions = {'accuracy': '{}%', 'rmse': 'RMSE {}'}
+            reached = [form.format(median_and_spread(figures(name, recipe, key, 100 if key == 'accuracy' else 1), 2))
+                       for key, form in predictions.items()
+                       if key in measured[Training(name, recipe, precision, 0)][0]]
+            rows.append([name, label, median_and_spread(figures(name, recipe, 'neg_elbo'), 2), *(reached or ['']),
+                         median_and_spread(figures(name, recipe, 'neighbours', 100), 1)])
+    write('article_recipe', ['VAE', 'recipe', '−ELBO', 'predictions', 'read from nearest neighbours, %'], rows)
+
+    write_file('training_epochs', [['training', 'precision', 'seed', 'epoch', '−ELBO'],
+                                   *([label, of_precision, seed, epoch,
+                                      f"{of_epoch['val_reconstruction'] + of_epoch['val_kl']:.3f}"]
+                                     for label, recipe in (("article's recipe", ARTICLE_RECIPE),
+                                                           ('our recipe', RECIPES[vaes[0]]))
+                                     for of_precision in precisions for seed in seeds
+                                     for epoch, of_epoch in enumerate(
+                                         measured[Training(vaes[0], recipe, of_precision, seed)][1], start=1))])
 
 
-ways = {"article's recipe, float32": Way(RECIPES[vae], 'float32', 3),
-        "article's recipe, bfloat16": Way(RECIPES[vae], 'mixed_bfloat16', 3),
-        'fast recipe, bfloat16': Way(FAST_RECIPE, 'mixed_bfloat16', 3),
-        'fast recipe, bfloat16, batches of 128': Way(with_batches_of(128), 'mixed_bfloat16', 3),
-        'fast recipe, bfloat16, batches of 256': Way(with_batches_of(256), 'mixed_bfloat16', 1)}
-article, mixed, *_ = ways
-
-
-def measure_seconds(data, rounds):
-    """Returns seconds an epoch of each way, four times those of a quarter of the images: lists of one a round."""
+def measure_seconds(rounds):
+    """Seconds an epoch of each model in each precision, four times those of a quarter of the images."""
+    data = load_data('mnist')
     quarter = Data(data.name, data.x_train[::4], data.y_train[::4], data.x_test[::4], data.y_test[::4])
-    seconds = {name: [] for name in ways}
+    seconds = {(name, precision): [] for name in RECIPES for precision in precisions}
     for _ in range(rounds):
-        for name, way in ways.items():
+        for name, precision in seconds:
             # The first epoch holds the compilation.
-            _, (_, epoch) = train(vae, quarter, precision=way.precision, recipe=way.recipe._replace(epochs=2))
-            seconds[name].append(4 * epoch['seconds'])
-    write('training_seconds', ['training', 'seconds an epoch', 'faster by'],
-          [[name, median_and_spread(values, 1), median_and_spread(np.divide(seconds[article], values), 2)]
-           for name, values in seconds.items()])
-    return seconds
+            _, (_, epoch) = train(name, quarter, precision=precisions[precision],
+                                  recipe=RECIPES[name]._replace(epochs=2))
+            seconds[name, precision].append(4 * epoch['seconds'])
+    whole = {precision: sum(RECIPES[name].epochs * np.array(seconds[name, precision]) for name in RECIPES) / 60
+             for precision in precisions}
+    rows = [[name, recipe.epochs, *(median_and_spread(seconds[name, precision], 1) for precision in precisions),
+             median_and_spread(np.divide(*(seconds[name, precision] for precision in precisions)), 2)]
+            for name, recipe in RECIPES.items()]
+    rows.append(['all, minutes', sum(recipe.epochs for recipe in RECIPES.values()),
+                 *(median_and_spread(whole[precision], 0) for precision in precisions),
+                 median_and_spread(np.divide(*whole.values()), 2)])
+    write('training_seconds', ['model', 'epochs', *(f'{precision}, seconds an epoch' for precision in precisions),
+                               'faster by'], rows)
 
 
-def measure_step(data, steps=200):
+def measure_step(steps=200):
     """Where the time of a step goes: the network's arithmetic, Keras around it, a batch's way to the device."""
+    data = load_data('mnist')
     pixels = np.round(255 * data.x_train).astype('uint8')
     batches = np.random.default_rng(0).permutation(len(data.x_train))[:64 * steps].reshape(steps, 64)
     x = data.x_train[batches[0]]
     parts = {'a batch in float32 to the device': lambda batch: ops.convert_to_tensor(data.x_train[batch]),
              'a batch in uint8 to the device, scaled there': lambda batch: ops.cast(
                  ops.convert_to_tensor(pixels[batch]), 'float32') / 255}
-    for precision in ('float32', 'mixed_bfloat16'):
-        model = create_model(vae, precision=precision)
+    for name, precision in precisions.items():
+        model = create_model(vaes[0], precision=precision)
         model.compile('rmsprop', reconstruction_loss, metrics=[reconstruction_loss])
         model.train_on_batch(x, x)
         endless = iter(lambda: (x, x), None)
-        parts |= {f'{precision}: the compiled step': lambda _, model=model, data=endless: model.train_function(data),
-                  f'{precision}: train_on_batch': lambda _, model=model: model.train_on_batch(x, x, return_dict=True)}
+        parts |= {f'{name}: the compiled step': lambda _, model=model, data=endless: model.train_function(data),
+                  f'{name}: train_on_batch': lambda _, model=model: model.train_on_batch(x, x, return_dict=True)}
     times = {part: [] for part in parts}
     for batch in batches:
         for part, call in parts.items():
@@ -97,81 +160,59 @@ def measure_step(data, steps=200):
     write('training_step', ['part', 'ms'], [[part, f'{np.median(values):.2f}'] for part, values in times.items()])
 
 
-def measure_curves(data, seconds):
-    """−ELBO of the VAE without predictor against time: epochs times the median of `seconds`, a dict of each way's."""
+def compare_curves():
+    """−ELBO of the VAE without predictor against time: epochs, times the seconds of one."""
+    seconds = read_csv(results_dir / 'training_seconds.csv')
     rows, curves, of_first = [], {}, None
-    for name, way in ways.items():
-        trainings = [trained(vae, data, seed, way.precision, way.recipe) for seed in range(way.seeds)]
-        curves[name] = np.array([[epoch['val_reconstruction'] + epoch['val_kl'] for epoch in history]
-                                 for _, history in trainings])
-        at_the_end = median_and_spread([metrics['neg_elbo'] for metrics, _ in trainings], 2)
-        row = [name, way.recipe.epochs, way.seeds, at_the_end]
-        if (curves[name].min(axis=1) <= good).all():
-            epochs = (curves[name] <= good).argmax(axis=1) + 1
-            needed = np.median(epochs) * np.median(seconds[name])
-            of_first = of_first or needed
-            row += [median_and_spread(epochs, 0), f'{needed:.0f}', f'{of_first / needed:.1f}']
-        rows.append(row + ['never', '', ''] * (len(row) == 4))
-    write('training_curves', ['training', 'epochs', 'seeds', '−ELBO at the end', f'epochs to {good:.0f}',
+    for label, precision, *_ in read_csv(results_dir / 'training_epochs.csv').rows:
+        curves[label, precision] = None
+    for label, precision in curves:
+        epochs = [row for row in read_csv(results_dir / 'training_epochs.csv').rows if row[:2] == [label, precision]]
+        curve = np.array([float(row[-1]) for row in epochs]).reshape(len(seeds), -1)
+        of_one = float(seconds.cell(vaes[0], f'{precision}, seconds an epoch').split()[0])
+        curves[label, precision] = of_one * np.arange(1, curve.shape[1] + 1) / 60, curve
+        row = [f'{label}, {precision}', len(seeds), median_and_spread(curve[:, -1], 2)]
+        if (curve.min(axis=1) <= good).all():
+            needed = (curve <= good).argmax(axis=1) + 1
+            of_first = of_first or np.median(needed) * of_one
+            row += [median_and_spread(needed, 0), f'{np.median(needed) * of_one:.0f}',
+                    f'{of_first / (np.median(needed) * of_one):.1f}']
+        rows.append(row + ['never', '', ''] * (len(row) == 3))
+    write('training_curves', ['training', 'seeds', '−ELBO at the end', f'epochs to {good:.0f}',
                               f'seconds to {good:.0f}', 'faster by'], rows)
-    draw(curves, seconds).savefig(models_dir.parent / 'docs' / 'training.png', dpi=110)
+    draw(curves).savefig(models_dir.parent / 'docs' / 'training.png', dpi=110)
 
 
-def draw(curves, seconds):
+def draw(curves):
     figure, axis = plt.subplots(figsize=(9, 5), layout='constrained')
-    for color, (name, values) in zip(label_colors, curves.items(), strict=False):
-        minutes = np.arange(1, values.shape[1] + 1) * np.median(seconds[name]) / 60
-        axis.plot(minutes, np.median(values, axis=0), '.-', color=color, label=name)
+    for color, ((label, precision), (minutes, values)) in zip(label_colors, curves.items(), strict=False):
+        axis.plot(minutes, np.median(values, axis=0), '.-', color=color, label=f'{label}, {precision}')
         axis.fill_between(minutes, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     axis.axhline(good, color='0.5', linestyle=':')
-    axis.set(title='VAE without predictor: −ELBO after each epoch', xlabel='Minutes of training',
-             ylabel='−ELBO on the test images (nats)', ylim=(146, 172))
-    axis.legend(title='median of the seeds; band: lowest and highest')
+    axis.set(title='VAE without predictor: −ELBO after each epoch', xlabel='Minutes of training on two cores',
+             ylabel='−ELBO on the test images (nats)', ylim=(142, 168))
+    axis.legend(title='median of three seeds; band: lowest and highest')
     return figure
-
-
-def measure_figures(data):
-    """What was asked of the models, and what they reach in either precision."""
-    asked = {('vae-predictor-off', 'neg_elbo'): ('≤ 149.0', 1, 3),
-             ('vae-predictor-softmax', 'accuracy'): ('≥ 96.5%', 100, 3),
-             ('vae-predictor-softmax', 'neg_elbo'): ('', 1, 3),
-             ('classifier', 'accuracy'): ('≥ 99.15%', 100, 1),
-             ('judge', 'accuracy'): ('≥ 99.4%', 100, 1)}
-    rows = []
-    for (name, figure), (bound, unit, seeds) in asked.items():
-        trainings = [('its own', RECIPES[name], 'float32'), ('its own', RECIPES[name], 'mixed_bfloat16')]
-        if name == 'vae-predictor-softmax':
-            trainings += [('fast', FAST_RECIPE, 'mixed_bfloat16'),
-                          ('fast, 15 epochs', FAST_RECIPE._replace(epochs=15), 'mixed_bfloat16')]
-        for label, recipe, precision in trainings:
-            reached = [f'{unit * trained(name, data, seed, precision, recipe)[0][figure]:.2f}' for seed in range(seeds)]
-            rows.append([name, figure, bound, label, precision, *reached, *[''] * (3 - seeds)])
-    write('training_figures', ['model', 'figure', 'asked for', 'recipe', 'precision', 'seed 0', 'seed 1', 'seed 2'],
-          rows)
-
-
-def trained(name, data, seed, precision, recipe):
-    """Test metrics and history of a training; of the pretrained model's where that was trained just so."""
-    recorded = load_manifest()[name]
-    if recipe == RECIPES[name] and (recorded['seed'], recorded['precision']) == (seed, precision):
-        return recorded['test_metrics'], recorded['history']
-    model, history = train(name, data, seed=seed, precision=precision, recipe=recipe,
-                           checkpoint_dir=checkpoints_dir.parent / 'bench-training')
-    measure = evaluate if name.startswith('vae') else evaluate_classifier
-    return measure(model, data.x_test, data.y_test), history
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--parts', nargs='+', choices=['models', 'seconds'], default=['seconds', 'models'])
     parser.add_argument('--rounds', type=int, default=3, help='of the measurement of seconds')
+    parser.add_argument('--precision', choices=precisions, default='bfloat16', help='of the trainings')
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
     arguments = parser.parse_args()
-    data = load_data('mnist')
-    seconds = measure_seconds(data, arguments.rounds)
-    measure_step(data)
-    measure_curves(data, seconds)
-    measure_figures(data)
+    if 'seconds' in arguments.parts:
+        measure_seconds(arguments.rounds)
+        measure_step()
+    if 'models' in arguments.parts:
+        measure_models(arguments.precision, arguments.jobs)
+    compare_curves()
     update_pages()
 
 
 if __name__ == '__main__':
-    main()
+    # Imported under its name, it is imported by the other processes too.
+    import training
+
+    training.main()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from search import box, budget, in_ten, in_two, models, write
-from tables import update_pages
+from search import box, budget, in_ten, in_two, models
+from tables import update_pages, write
 
 from latent_search import create_optimizer, top
 from mnist_vae.data import load_data

@@ -103,8 +103,8 @@ def set_random_seed(seed):
 def native_precision():
     """'mixed_bfloat16' where this machine computes with it natively, 'float32' elsewhere.
 
-    Native are CPUs with AMX and NVIDIA GPUs from Ampere (compute capability 8.0) on. JAX does not use AMX, and adds up
-    the gradients of biases in bfloat16 on CPUs, which loses most of their value.
+    Native are CPUs with AMX or AVX512-BF16 and NVIDIA GPUs from Ampere (compute capability 8.0) on. JAX uses neither of
+    CPUs, and adds up the gradients of biases in bfloat16 on them, which loses most of their value.
     """
     native = {'tensorflow': _tensorflow_bfloat16, 'jax': _jax_bfloat16, 'torch': _torch_bfloat16}
     return 'mixed_bfloat16' if native[keras.backend.backend()]() else 'float32'
@@ -130,7 +130,7 @@ def check_precision(precision):
 
 def _cpu_bfloat16():
     cpuinfo = Path('/proc/cpuinfo')
-    return cpuinfo.exists() and 'amx_bf16' in cpuinfo.read_text()
+    return cpuinfo.exists() and not {'amx_bf16', 'avx512_bf16'}.isdisjoint(cpuinfo.read_text().split())
 
 
 def _tensorflow_bfloat16():

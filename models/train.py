@@ -1,6 +1,6 @@
 """Trains the pretrained models on MNIST and writes them with their manifest into this folder.
 
-In float32: README.md beside this says why. It goes on where an interrupted run stopped.
+In bfloat16 where that is native, in float32 elsewhere. It goes on where an interrupted run stopped.
 `python models/train.py classifier judge` trains only those.
 """
 
@@ -14,8 +14,10 @@ from vae_opt_util import (
     checkpoints_dir,
     evaluate,
     evaluate_classifier,
+    keras,
     load_data,
     load_pretrained,
+    native_precision,
     save_pretrained,
     train,
     versions,
@@ -28,6 +30,7 @@ def main():
     parser.add_argument('--seed', type=int, default=0)
     arguments = parser.parse_args()
 
+    backend = keras.backend.backend()
     data = load_data('mnist')
     for name in arguments.names:
         if name == 'latent-constraints':
@@ -37,8 +40,7 @@ def main():
             metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
         else:
             batch_size = RECIPES[name].batch_size
-            model, history = train(name, data, seed=arguments.seed, precision='float32',
-                                   checkpoint_dir=checkpoints_dir)
+            model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir)
             measure = evaluate if name.startswith('vae') else evaluate_classifier
             metrics = measure(model, data.x_test, data.y_test)
         metrics = {key: round(value, 4) for key, value in metrics.items()}
@@ -48,9 +50,10 @@ def main():
             'seed': arguments.seed,
             'epochs': len(history),
             'batch_size': batch_size,
-            'precision': 'float32',
+            'precision': 'float32' if name == 'latent-constraints' else native_precision(),
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
-            'versions': versions('keras', 'tensorflow', 'numpy'),
+            'backend': backend,
+            'versions': versions('keras', backend, 'numpy'),
             'test_metrics': metrics,
             'history': [{key: round(value, 4) for key, value in epoch.items()} for epoch in history],
         })
