@@ -27,7 +27,7 @@ from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, c
 # What notebooks import from here besides. isort would give each name a line of its own.
 # isort: off
 # Measures and tables of what the notebooks find:
-from latent_search.measures import evaluations_table, regret_quartiles, shares_near, shares_table
+from latent_search.measures import evaluations_table, median_regret, shares_near, shares_table
 from mnist_vae.article import article_ten_best, statements_table, ten_best_table
 from mnist_vae.measures import mean_distance_of_labels
 from mnist_vae.objectives import assess_objective
@@ -69,7 +69,7 @@ __all__ = [
     'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Measures and tables of what the notebooks find
     'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
-    'objectives_table', 'regret_quartiles', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
+    'median_regret', 'objectives_table', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
     'top_table', 'typical_table', 'variations_table',
     # Of mnist_vae and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',

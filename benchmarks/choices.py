@@ -1,8 +1,9 @@
 """Chooses recipes on the validation split: the last twelfth of the training images, on which nothing is trained here.
 
-`python benchmarks/choices.py` trains a VAE, the classifier and the judge with each candidate and three seeds, which are
-not those of the pretrained models; `python benchmarks/choices.py judge` only those named, and keeps the other rows. The VAE has the classifier as predictor; all VAEs share what is chosen for it. Test images are not read. Trainings that
-an interrupted run has finished, in build/checkpoints, are read back.
+`python benchmarks/choices.py` trains a VAE, the classifier and the judge with each candidate and some seeds, which are
+not those of the pretrained models; `python benchmarks/choices.py judge` only those named, and keeps the other rows. The
+VAE has the classifier as predictor; all VAEs share what is chosen for it. Test images are not read. Trainings that an
+interrupted run has finished, in build/checkpoints, are read back.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Measures trainings: seconds in float32 and bfloat16, what each model reaches with three seeds, the article's recipe.
 
-`make bench` runs this after the searches. Part `models` trains 36 models on MNIST: hours on two cores, minutes with
+`make bench` runs this after the searches. Part `models` trains 30 models on MNIST: two hours on two cores, less with
 `--jobs 12` on a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read
 back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
 else should run then; it takes about half an hour.
@@ -73,9 +73,7 @@ class Training(NamedTuple):
 def measure_models(precision, jobs):
     ours = [Training(name, recipe, precision, seed) for name, recipe in RECIPES.items() for seed in seeds]
     articles = [Training(name, ARTICLE_RECIPE, precision, seed) for name in vaes for seed in seeds]
-    in_both = [Training(vaes[0], recipe, of_precision, seed) for recipe in (ARTICLE_RECIPE, RECIPES[vaes[0]])
-               for of_precision in precisions for seed in seeds]
-    trainings = list(dict.fromkeys(ours + articles + in_both))
+    trainings = ours + articles
     measured = dict(zip(trainings, Parallel(n_jobs=jobs)(delayed(Training.measure)(training) for training in trainings),
                         strict=True))
 
@@ -102,14 +100,12 @@ def measure_models(precision, jobs):
                          median_and_spread(figures(name, recipe, 'neighbours', 100), 1)])
     write('article_recipe', ['VAE', 'recipe', '−ELBO', 'predictions', 'read from nearest neighbours, %'], rows)
 
-    write_file('training_epochs', [['training', 'precision', 'seed', 'epoch', '−ELBO'],
-                                   *([label, of_precision, seed, epoch,
+    write_file('training_epochs', [['recipe', 'precision', 'seed', 'epoch', '−ELBO'],
+                                   *([label, precision, seed, epoch,
                                       f"{of_epoch['val_reconstruction'] + of_epoch['val_kl']:.3f}"]
-                                     for label, recipe in (("article's recipe", ARTICLE_RECIPE),
-                                                           ('our recipe', RECIPES[vaes[0]]))
-                                     for of_precision in precisions for seed in seeds
-                                     for epoch, of_epoch in enumerate(
-                                         measured[Training(vaes[0], recipe, of_precision, seed)][1], start=1))])
+                                     for label, recipe in (("article's", ARTICLE_RECIPE), ('ours', RECIPES[vaes[0]]))
+                                     for seed in seeds for epoch, of_epoch in enumerate(
+                                         measured[Training(vaes[0], recipe, precision, seed)][1], start=1))])
 
 
 def measure_seconds(rounds):
@@ -161,32 +157,30 @@ def measure_step(steps=200):
 
 
 def compare_curves():
-    """−ELBO of the VAE without predictor against time: epochs, times the seconds of one."""
+    """−ELBO of the VAE without predictor against time: epochs, times the seconds of one on this machine."""
     seconds = read_csv(results_dir / 'training_seconds.csv')
+    epochs = read_csv(results_dir / 'training_epochs.csv').rows
     rows, curves, of_first = [], {}, None
-    for label, precision, *_ in read_csv(results_dir / 'training_epochs.csv').rows:
-        curves[label, precision] = None
-    for label, precision in curves:
-        epochs = [row for row in read_csv(results_dir / 'training_epochs.csv').rows if row[:2] == [label, precision]]
-        curve = np.array([float(row[-1]) for row in epochs]).reshape(len(seeds), -1)
+    for label, precision in dict.fromkeys((row[0], row[1]) for row in epochs):
+        curve = np.array([float(row[-1]) for row in epochs if row[0] == label]).reshape(len(seeds), -1)
         of_one = float(seconds.cell(vaes[0], f'{precision}, seconds an epoch').split()[0])
-        curves[label, precision] = of_one * np.arange(1, curve.shape[1] + 1) / 60, curve
-        row = [f'{label}, {precision}', len(seeds), median_and_spread(curve[:, -1], 2)]
+        curves[label] = of_one * np.arange(1, curve.shape[1] + 1) / 60, curve
+        row = [label, len(seeds), median_and_spread(curve[:, -1], 2)]
         if (curve.min(axis=1) <= good).all():
             needed = (curve <= good).argmax(axis=1) + 1
             of_first = of_first or np.median(needed) * of_one
             row += [median_and_spread(needed, 0), f'{np.median(needed) * of_one:.0f}',
                     f'{of_first / (np.median(needed) * of_one):.1f}']
         rows.append(row + ['never', '', ''] * (len(row) == 3))
-    write('training_curves', ['training', 'seeds', '−ELBO at the end', f'epochs to {good:.0f}',
+    write('training_curves', ['recipe', 'seeds', '−ELBO at the end', f'epochs to {good:.0f}',
                               f'seconds to {good:.0f}', 'faster by'], rows)
     draw(curves).savefig(models_dir.parent / 'docs' / 'training.png', dpi=110)
 
 
 def draw(curves):
     figure, axis = plt.subplots(figsize=(9, 5), layout='constrained')
-    for color, ((label, precision), (minutes, values)) in zip(label_colors, curves.items(), strict=False):
-        axis.plot(minutes, np.median(values, axis=0), '.-', color=color, label=f'{label}, {precision}')
+    for color, (label, (minutes, values)) in zip(label_colors, curves.items(), strict=False):
+        axis.plot(minutes, np.median(values, axis=0), '.-', color=color, label=f'{label} recipe'.replace('ours', 'our'))
         axis.fill_between(minutes, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     axis.axhline(good, color='0.5', linestyle=':')
     axis.set(title='VAE without predictor: −ELBO after each epoch', xlabel='Minutes of training on two cores',

@@ -356,51 +356,65 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
                     'at the top.')
 
 
-def plot_regret(curves: dict[str, Array], title: str, floor: float = 1e-5) -> Figure:
-    """Draws regret against evaluations: the median over searches as a line, the middle half of them as a band.
+def plot_regret(panels: dict[str, dict[str, Array]], title: str, floor: float = 1e-5) -> Figure:
+    """Draws regret against evaluations: the median over searches as a line, its interval as a band.
 
-    The first four methods have bands. The legend is in the order of the lines' ends. Where something lies below
-    `floor`, the axis ends there.
+    The first four methods of a panel have bands. Its legend is in the order of the lines' ends. Where something lies
+    below `floor`, the axis ends there.
 
     Picture: docs/figures.md#plot_regret.
 
     Args:
-        curves: a dict from names of methods to arrays (n, 3): lower quartile, median, upper quartile after each of n
-            evaluations, nats.
+        panels: a dict from what the methods of a panel have in common to dicts from their names to arrays (n, 3), nats:
+            lower end of the interval, median, and upper end after each of n evaluations; see `measures.median_regret`.
         title: of the figure.
         floor: how small a regret was still computed, nats.
 
     Raises:
         ValueError: there are more methods than colours.
     """
-    figure, axis = plt.subplots(figsize=(11, 5), layout='constrained')
-    of_methods, last = method_colors(curves), {}
-    for name, quartiles in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.5 + 5.5 * (len(panels) > 1), 5.5), layout='constrained',
+                                sharey=True, squeeze=False)
+    of_methods = method_colors(dict.fromkeys(name for curves in panels.values() for name in curves))
+    ends = []
+    for axis, (panel, curves) in zip(axes[0], panels.items(), strict=True):
+        last = _draw_regret(axis, curves, of_methods, floor)
+        axis.set(title=panel, xlabel='Evaluations', yscale='log')
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        axis.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), title='median after the last evaluation',
+                    ncols=2 if len(curves) > 3 else 1)
+        ends.append(f'{panel}: ' + '; '.join(f'{name} {value}' for name, value in last.items()))
+    axes[0, 0].set_ylabel('Best value − minimum (nats)')
+    axes[0, 0].yaxis.set_major_formatter('{x:g}')
+    if min(interval.min() for curves in panels.values() for interval in curves.values()) <= floor:
+        axes[0, 0].set_ylim(bottom=floor)
+        axes[0, 0].text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
+                        transform=axes[0, 0].transAxes)
+    figure.suptitle(title)
+    return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
+                    f'one, in nats. {". ".join(ends)}.')
+
+
+def _draw_regret(axis: Axes, curves: dict[str, Array], of_methods: dict[str, str], floor: float) -> dict[str, str]:
+    """Draws lines and bands of a panel, and returns the median regret of each method after the last evaluation."""
+    last = {}
+    for name, interval in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
         # A logarithmic axis has no place for 0. The axis cuts what is below its end.
-        lower, median, upper = np.maximum(quartiles, floor / 10).T
+        low, median, high = np.maximum(interval, floor / 10).T
         evaluations = np.arange(1, len(median) + 1)
         last[name] = f'{median[-1]:.1g}' if median[-1] > floor else f'≤ {floor:g}'
         axis.plot(evaluations, median, color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
         if name in list(curves)[:4]:
-            axis.fill_between(evaluations, lower, upper, color=of_methods[name], alpha=0.2, linewidth=0)
-    axis.set(title=title, xlabel='Evaluations', ylabel='Best value − minimum (nats)', yscale='log')
-    axis.yaxis.set_major_formatter('{x:g}')
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if min(quartiles.min() for quartiles in curves.values()) <= floor:
-        axis.set_ylim(bottom=floor)
-        axis.text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
-                  transform=axis.transAxes)
-    figure.legend(loc='outside right center', title='median after the last evaluation')
-    return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
-                    'one, in nats: ' + '; '.join(f'{name} {value}' for name, value in last.items()) + '.')
+            axis.fill_between(evaluations, low, high, color=of_methods[name], alpha=0.2, linewidth=0)
+    return last
 
 
-def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, Array]:
+def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, dict[str, Array]]:
     """Loads regret against evaluations from a CSV file, in the form that `plot_regret` draws.
 
     Args:
-        name: of the file, without its ending. Its columns are method, evaluations, lower quartile, median and upper
-            quartile.
+        name: of the file, without its ending. Its columns are knowledge, which is what a panel has in common, method,
+            evaluations, low, median and high.
         folder: where it is.
 
     Raises:
@@ -410,14 +424,15 @@ def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, A
     path = Path(folder) / f'{name}.csv'
     if not path.exists():
         raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
-    curves: dict[str, list[list[float]]] = {}
+    panels: dict[str, dict[str, list[list[float]]]] = {}
     with open(path, newline='', encoding='utf-8') as file:
         for row in csv.reader(file):
-            if row[1:] == ['evaluations', 'lower quartile', 'median', 'upper quartile']:
+            if row[2:] == ['evaluations', 'low', 'median', 'high']:
                 continue
             try:
-                method, _, *quartiles = row
-                curves.setdefault(method, []).append([float(quartile) for quartile in quartiles])
+                knowledge, method, _, *interval = row
+                panels.setdefault(knowledge, {}).setdefault(method, []).append([float(number) for number in interval])
             except ValueError as error:
                 raise ValueError(f'{path} is damaged: {row}. Restore it with `git checkout`.') from error
-    return {method: np.array(quartiles) for method, quartiles in curves.items()}
+    return {knowledge: {method: np.array(intervals) for method, intervals in curves.items()}
+            for knowledge, curves in panels.items()}

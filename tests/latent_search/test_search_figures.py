@@ -41,25 +41,26 @@ def test_trajectory_of_what_does_not_fit(search):
 def test_regret():
     quartiles = np.array([[1.0, 2.0, 3.0], [0.0, 0.5, 0.6]])
 
-    figure = plot_regret({'random': quartiles, 'ours': quartiles / 10}, 'regret')
+    figure = plot_regret({'black box': {'random': quartiles, 'ours': quartiles / 10}}, 'regret')
 
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     np.testing.assert_allclose(lines['random: 0.5'], [2, 0.5])
     np.testing.assert_allclose(lines['ours: 0.05'], [0.2, 0.05])
     assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
-    assert [text.get_text() for text in figure.legends[0].texts] == ['random: 0.5', 'ours: 0.05']
+    texts = figure.axes[0].get_legend().texts
+    assert [text.get_text() for text in texts] == ['random: 0.5', 'ours: 0.05']
 
 
 def test_regret_below_what_was_computed():
     quartiles = np.array([[1.0, 2.0, 3.0], [-0.1, 0.0, 0.5]])
 
-    figure = plot_regret({'ours': quartiles}, 'regret', floor=0.01)
+    figure = plot_regret({'black box': {'ours': quartiles}}, 'regret', floor=0.01)
 
     axis, = figure.axes
     line, = axis.lines
     assert line.get_label() == 'ours: ≤ 0.01' and axis.get_ylim()[0] == 0.01 > line.get_ydata()[-1] > 0
     assert 'lower edge: ≤ 0.01' in axis.texts[0].get_text()
-    assert plot_regret({'ours': quartiles + 1}, 'regret').axes[0].get_ylim()[0] > 0.1
+    assert plot_regret({'black box': {'ours': quartiles + 1}}, 'regret').axes[0].get_ylim()[0] > 0.1
 
 
 def test_regret_has_a_color_for_each_method_and_four_bands():
@@ -67,7 +68,7 @@ def test_regret_has_a_color_for_each_method_and_four_bands():
     names = ['random', 'a', 'ours', 'b', 'c', 'GPyOpt as published']
 
     def drawn(names):
-        axis, = plot_regret(dict.fromkeys(names, quartiles), 'regret').axes
+        axis, = plot_regret({'black box': dict.fromkeys(names, quartiles)}, 'regret').axes
         return {line.get_label().partition(':')[0]: line.get_color() for line in axis.lines}, len(axis.collections)
 
     of_lines, bands = drawn(names)
@@ -77,6 +78,20 @@ def test_regret_has_a_color_for_each_method_and_four_bands():
     assert method_colors(['Bayesian optimization'])['Bayesian optimization'] == of_lines['ours']
     with pytest.raises(ValueError, match='There are colours for 10 methods, got 11'):
         method_colors(map(str, range(11)))
+
+
+def test_regret_in_two_panels():
+    interval = np.array([[1.0, 2.0, 3.0], [0.1, 0.5, 0.6]])
+
+    figure = plot_regret({'prior known': {'ours': interval, 'BoTorch': interval},
+                          'black box': {'random': 2 * interval, 'BoTorch': interval}}, 'regret')
+
+    known, black_box = figure.axes
+    assert (known.get_title(), black_box.get_title()) == ('prior known', 'black box')
+    of_panels = [{line.get_label().partition(':')[0]: line.get_color() for line in axis.lines} for axis in figure.axes]
+    assert of_panels[0]['BoTorch'] == of_panels[1]['BoTorch'] != of_panels[1]['random']
+    assert known.get_ylim() == black_box.get_ylim()
+    assert 'prior known: ours 0.5; BoTorch 0.5. black box: random 1; BoTorch 0.5.' in figure.alt
 
 
 @pytest.mark.parametrize('deficiency', DEFICIENCIES)
@@ -99,11 +114,12 @@ def test_distance_of_colors():
 def test_regret_curves_that_are_damaged(tmp_path):
     with pytest.raises(FileNotFoundError, match='make bench'):
         load_regret_curves('curves', tmp_path)
-    (tmp_path / 'curves.csv').write_text('method,evaluations,lower quartile,median,upper quartile\nours,1,low,2,3\n')
+    header = 'knowledge,method,evaluations,low,median,high\n'
+    (tmp_path / 'curves.csv').write_text(header + 'black box,ours,1,low,2,3\n')
     with pytest.raises(ValueError, match='curves.csv is damaged'):
         load_regret_curves('curves', tmp_path)
-    (tmp_path / 'other.csv').write_text('method,evaluations,lower quartile,median,upper quartile\nours,1,1,2,3\n')
-    np.testing.assert_array_equal(load_regret_curves('other', tmp_path)['ours'], [[1, 2, 3]])
+    (tmp_path / 'other.csv').write_text(header + 'black box,ours,1,1,2,3\n')
+    np.testing.assert_array_equal(load_regret_curves('other', tmp_path)['black box']['ours'], [[1, 2, 3]])
 
 
 def test_experiments():

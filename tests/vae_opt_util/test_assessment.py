@@ -66,12 +66,12 @@ def test_architecture_shows_the_predictors_weight():
 
 @pytest.mark.parametrize('names', [(), ('curves_ten_dimensions',)])
 def test_regret_curves_that_were_measured(names):
-    curves = load_regret_curves(*names)
+    panels = load_regret_curves(*names)
 
-    assert {'random', 'GPyOpt as published', 'ours'} <= set(curves)
-    for quartiles in curves.values():
-        assert quartiles.shape == (52, 3) and (np.diff(quartiles, axis=1) >= 0).all()
-        assert (np.diff(quartiles, axis=0) <= 0).all()
+    assert 'ours' in panels['prior known'] and {'random', 'GPyOpt as published'} <= set(panels['black box'])
+    for interval in (interval for curves in panels.values() for interval in curves.values()):
+        assert interval.shape == (52, 3) and (np.diff(interval, axis=1) >= 0).all()
+        assert (np.diff(interval[:, 1]) <= 0).all()
 
 
 def test_regret_curves_that_are_missing(tmp_path):

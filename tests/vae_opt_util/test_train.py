@@ -210,11 +210,11 @@ def test_bfloat16_where_it_is_not_native_is_warned_of(caplog):
 def test_native_precision():
     """That of CPUs; the tests have no GPU."""
     cpuinfo = Path('/proc/cpuinfo')
-    amx = cpuinfo.exists() and 'amx_bf16' in cpuinfo.read_text().split()
+    flags = set(cpuinfo.read_text().split()) & {'amx_bf16', 'avx512_bf16'} if cpuinfo.exists() else set()
 
     native = native_precision()
 
-    assert native == ('mixed_bfloat16' if amx and keras.backend.backend() != 'jax' else 'float32')
+    assert native == ('mixed_bfloat16' if flags and keras.backend.backend() != 'jax' else 'float32')
 
 
 @pytest.mark.parametrize('changes, message', [
