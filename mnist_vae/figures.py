@@ -148,8 +148,8 @@ def plot_latent_spaces(ts, y, titles, title):
         ValueError: the points of a latent space are not (n, 2).
     """
     ts = [check_points(t, 2) for t in ts]
-    figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), layout='constrained', sharex=True, sharey=True,
-                                squeeze=False)
+    figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), dpi=80, layout='constrained', sharex=True,
+                                sharey=True, squeeze=False)
     colorings = (_label_colormap, plt.get_cmap('viridis', num_labels))
     for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
         for axis, t, space in zip(axes[row], ts, titles, strict=True):

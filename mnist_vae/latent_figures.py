@@ -26,7 +26,7 @@ def plot_manifolds(images, read, domain, title):
         domain: the box of the grid, two pairs `(low, high)`.
         title: of the figure.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(5 * len(images), 6.4), dpi=150, layout='compressed',
+    figure, axes = plt.subplots(1, len(images), figsize=(5 * len(images), 6.4), dpi=110, layout='compressed',
                                 sharey=True, squeeze=False)
     (left, right), (low, high) = domain
     for axis, (name, of_model) in zip(axes[0], images.items(), strict=True):

@@ -21,16 +21,24 @@ from vae_opt_util import (
     save_pretrained,
 )
 
-# Required of the committed models on MNIST's test images: (metric, bound, whether the metric must be at least that).
-REQUIRED = {'vae-predictor-off': ('neg_elbo', 149.0, False),
-            'vae-predictor-softmax': ('accuracy', 0.965, True),
-            'classifier': ('accuracy', 0.9915, True),
-            'judge': ('accuracy', 0.994, True)}
+# Required of the committed models on MNIST's test images: a figure's bound, and whether it must be at least that. What is
+# required of the median of three seeds is in the model card; seed 0 of the regressor is above its median.
+REQUIRED = {('vae-predictor-off', 'neg_elbo'): (146.0, False),
+            ('vae-predictor-softmax', 'neg_elbo'): (143.5, False),
+            ('vae-predictor-softmax', 'accuracy'): (0.97, True),
+            ('vae-predictor-linear', 'rmse'): (0.42, False),
+            ('vae-predictor-softmax-10d', 'neg_elbo'): (100.0, False),
+            ('vae-predictor-softmax-10d', 'accuracy'): (0.983, True),
+            ('vae-conditional', 'neg_elbo'): (130.5, False),
+            ('classifier', 'accuracy'): (0.993, True),
+            ('judge', 'accuracy'): (0.996, True)}
 
 
-def meets(name, metrics):
-    metric, bound, at_least = REQUIRED[name]
-    return metrics[metric] >= bound if at_least else metrics[metric] <= bound
+def check_required(name, metrics):
+    of_model = {metric: bound for (model, metric), bound in REQUIRED.items() if model == name}
+    for metric, (bound, at_least) in of_model.items():
+        assert metrics[metric] >= bound if at_least else metrics[metric] <= bound
+    assert of_model or name == 'latent-constraints'
 
 
 @pytest.fixture
@@ -51,9 +59,9 @@ def test_manifest_is_complete():
         assert entry['data'] == 'MNIST, 60,000 training images'
 
 
-@pytest.mark.parametrize('name', REQUIRED)
+@pytest.mark.parametrize('name', PRETRAINED)
 def test_manifest_meets_the_requirements(name):
-    assert meets(name, load_manifest()[name]['test_metrics'])
+    check_required(name, load_manifest()[name]['test_metrics'])
 
 
 @pytest.mark.slow
@@ -68,7 +76,7 @@ def test_pretrained_reproduces_the_manifest(name, mnist, pretrained):
 
     for metric, recorded in load_manifest()[name]['test_metrics'].items():
         assert metrics[metric] == pytest.approx(recorded, rel=1e-3)
-    assert name not in REQUIRED or meets(name, metrics)
+    check_required(name, metrics)
 
 
 def test_files_hold_no_optimizer_and_no_code(pretrained):
