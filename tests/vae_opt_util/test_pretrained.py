@@ -21,8 +21,8 @@ from vae_opt_util import (
     save_pretrained,
 )
 
-# Required of the committed models on MNIST's test images: a figure's bound, and whether it must be at least that. What is
-# required of the median of three seeds is in the model card; seed 0 of the regressor is above its median.
+# Required of the committed models on MNIST's test images: a figure's bound, and whether it must be at least that. The
+# model card has what is required of the median of three seeds. Seed 0 of the regressor is above it.
 REQUIRED = {('vae-predictor-off', 'neg_elbo'): (146.0, False),
             ('vae-predictor-softmax', 'neg_elbo'): (143.5, False),
             ('vae-predictor-softmax', 'accuracy'): (0.97, True),
