@@ -2,18 +2,22 @@
 
 `python benchmarks/choices.py` trains a VAE, the classifier and the judge with each candidate and some seeds, which are
 not those of the pretrained models; `python benchmarks/choices.py judge` only those named, and keeps the other rows. The
-VAE has the classifier as predictor; all VAEs share what is chosen for it. Test images are not read. Trainings that an
+VAE has the classifier as predictor; all VAEs share what is chosen for it. `latent-constraints` chooses the weight of
+how far the actor moves a point, and the number of gradient steps, in the latent space of the pretrained VAE, by the
+Fréchet distance of what is generated from the validation images. Test images are not read. Trainings that an
 interrupted run has finished, in build/checkpoints, are read back.
 """
 
 import argparse
 
+import numpy as np
 from joblib import Parallel, delayed
-from tables import fixed, update_pages, with_those_of_before, write
+from tables import update_pages, with_those_of_before, write
 
-from mnist_vae.data import load_data
-from mnist_vae.measures import median_and_spread
-from vae_opt_util import ARTICLE_RECIPE, VAE_RECIPE, checkpoints_dir, train
+from alternatives import constrain, constrain_with_gradients, sample_prior, train_latent_constraints
+from mnist_vae.data import load_data, num_labels
+from mnist_vae.measures import assess_generated, create_features, median_and_spread, predict
+from vae_opt_util import ARTICLE_RECIPE, VAE_RECIPE, checkpoints_dir, load_pretrained, train
 
 seeds = 100, 101, 102
 
@@ -51,22 +55,19 @@ def last_epoch(name, recipe, seed, precision):
     return reached | {'−ELBO': history[-1]['val_reconstruction'] + history[-1]['val_kl']}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', default=list(candidates), help='models (default: all)')
-    parser.add_argument('--precision', default='auto')
-    parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
-    arguments = parser.parse_args()
-    jobs = {(name, candidate): recipe for name in arguments.names for candidate, recipe in candidates[name][2].items()}
-    found = iter(Parallel(n_jobs=arguments.jobs)(
-        delayed(last_epoch)(name, recipe, seed, arguments.precision)
+def choose_recipes(names, precision, n_jobs):
+    """Trains each model with its candidates, and chooses by what they reach on the validation images."""
+    jobs = {(name, candidate): recipe for name in names for candidate, recipe in candidates[name][2].items()}
+    found = iter(Parallel(n_jobs=n_jobs)(
+        delayed(last_epoch)(name, recipe, seed, precision)
         for (name, _), recipe in jobs.items() for seed in seeds))
     reached = {job: [next(found) for _ in seeds] for job in jobs}
     rows = []
-    for name in arguments.names:
+    for name in names:
         measure, high, recipes = candidates[name]
-        means = {candidate: sum(of_seed[measure] for of_seed in reached[name, candidate]) for candidate in recipes}
-        chosen = (max if high else min)(means, key=means.get)
+        medians = {candidate: np.median([of_seed[measure] for of_seed in reached[name, candidate]])
+                   for candidate in recipes}
+        chosen = (max if high else min)(medians, key=medians.get)
         for candidate, recipe in recipes.items():
             of_seeds = reached[name, candidate]
             decimals = {'−ELBO': 2, 'cross-entropy': 4}
@@ -75,11 +76,56 @@ def main():
                          *(median_and_spread([of_seed[key] for of_seed in of_seeds], places)
                            if key in of_seeds[0] else '' for key, places in decimals.items()),
                          median_and_spread([of_seed['accuracy'] for of_seed in of_seeds], 2),
-                         fixed(means[candidate] / len(seeds), decimals.get(measure, 3)),
                          f'by {measure}' if candidate == chosen else ''])
-    write('choices', ['model', 'candidate', 'epochs', 'learning rate', 'decay', 'warm-up steps', 'momentum',
-                      '−ELBO', 'cross-entropy', 'accuracy, %', 'mean of what is chosen by', 'chosen'],
-          with_those_of_before('choices', rows))
+    if rows:
+        write('choices', ['model', 'candidate', 'epochs', 'learning rate', 'decay', 'warm-up steps', 'momentum',
+                          '−ELBO', 'cross-entropy', 'accuracy, %', 'chosen'],
+              with_those_of_before('choices', rows))
+
+
+def choose_constraints(num=100, weights=(0.03, 0.1, 0.3, 1.0), steps=(10, 30, 100)):
+    """Weights of the actor first, then numbers of gradient steps with the chosen weight; `num` images a label."""
+    data = load_data('mnist').validation_split()
+    vae, judge = load_pretrained('vae-predictor-off'), load_pretrained('judge')
+    real, _ = predict(create_features(judge), data.x_test, '')
+    constraints = {(weight, seed): train_latent_constraints(vae, data, move_weight=weight, seed=seed)[0]
+                   for weight in weights for seed in seeds}
+
+    def assess(move):
+        """What is generated from points of the prior, moved for each label by `move(points, label, seed)`."""
+        of_seeds = []
+        for seed in seeds:
+            points = [move(sample_prior(4 * num, 2, seed * num_labels + label), label, seed)[:num]
+                      for label in range(num_labels)]
+            images = [predict(vae.get_layer('decoder'), t.astype('float32'), '') for t in points]
+            of_seeds.append(assess_generated(images, judge, real, data.y_test, num))
+        return {key: [of_seed[key] for of_seed in of_seeds] for key in ('correct', 'distance', 'frechet')}
+
+    def rows(name, found):
+        chosen = min(found, key=lambda setting: np.median(found[setting]['frechet']))
+        return chosen, [[name, setting, *(median_and_spread([scale * value for value in of[key]], decimals)
+                                          for key, scale, decimals in (('correct', 100, 1), ('distance', 1, 2),
+                                                                       ('frechet', 1, 1))),
+                         'yes' if setting == chosen else ''] for setting, of in found.items()]
+
+    weight, of_weights = rows('actor, weight of the move', {weight: assess(
+        lambda t, label, seed, weight=weight: constrain(constraints[weight, seed], t, label)) for weight in weights})
+    _, of_steps = rows('gradient steps', {max_iter: assess(
+        lambda t, label, seed, max_iter=max_iter: constrain_with_gradients(
+            constraints[weight, seed], t, label, num, max_iter=max_iter, move_weight=weight)[0]) for max_iter in steps})
+    write('choices_constraints', ['latent constraints', 'setting', 'read as wanted, %', 'distance', 'Fréchet distance',
+                                  'chosen'], of_weights + of_steps)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('names', nargs='*', default=[*candidates, 'latent-constraints'], help='default: all')
+    parser.add_argument('--precision', default='auto')
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
+    arguments = parser.parse_args()
+    if 'latent-constraints' in arguments.names:
+        choose_constraints()
+    choose_recipes([name for name in arguments.names if name in candidates], arguments.precision, arguments.jobs)
     update_pages()
 
 
