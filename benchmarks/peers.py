@@ -14,6 +14,7 @@ All start alike and know the same, as far as a library lets itself be told:
 import math
 import os
 import warnings
+from tempfile import TemporaryDirectory
 
 import cma
 import numpy as np
@@ -133,6 +134,30 @@ def scikit_optimize(objective, domain, seed, budget):
                          n_calls=budget, random_state=seed, acq_func='EI', noise=1e-10,
                          x0=starting_points(domain, seed).tolist(), n_initial_points=0)
     return np.array(result.x_iters), np.array(result.func_vals)
+
+
+def smac(objective, domain, seed, budget):
+    """SMAC's Gaussian process, which learns the noise: it cannot be told that values are exact, only not to repeat."""
+    # Heavy, and only this search needs them.
+    from ConfigSpace import Configuration, ConfigurationSpace
+    from smac import BlackBoxFacade, Scenario
+
+    names = [f't{i}' for i in range(len(domain))]
+    space = ConfigurationSpace(dict(zip(names, map(tuple, domain.tolist()), strict=True)), seed=seed)
+    start = [Configuration(space, dict(zip(names, point, strict=True)))
+             for point in starting_points(domain, seed).tolist()]
+    points, values = [], []
+
+    def value(configuration, seed):
+        points.append([configuration[name] for name in names])
+        values.append(float(objective(np.array(points[-1:]))[0, 0]))
+        return values[-1]
+
+    with TemporaryDirectory() as folder:
+        scenario = Scenario(space, deterministic=True, n_trials=budget, seed=seed, output_directory=folder)
+        design = BlackBoxFacade.get_initial_design(scenario, n_configs=0, additional_configs=start)
+        BlackBoxFacade(scenario, value, initial_design=design, logging_level=False).optimize()
+    return np.array(points), np.array(values)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
