@@ -2,62 +2,34 @@
 
 `make bench` runs this after the others. A method wins where its best value is lower than the other's, on the same
 function, instance and seed; bbob's functions are exact. What was chosen for our search was chosen on instances 2 and 3;
-the tables are of instance 1. Searches that an interrupted run has finished, in build/bench-bbob, are read back.
+the tables are of instance 1. Searches that an interrupted run has finished, in build/bench-any-function, are read back.
 The table is printed, written to benchmarks/results/bbob.csv, and from there into the pages.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 import time
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from search import as_published, botorch, scikit_optimize, uniform, without_bound
+from kept import search_version
+from peers import as_published, botorch, cma_es, scikit_optimize, turbo, uniform, without_bound
 from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
-import latent_search
 from vae_opt_util import build_dir
 
-
-def cma_es(objective, domain, seed, budget):
-    """Covariance-matrix adaptation from the centre, with a first standard deviation of 0.3 of the box's sides."""
-    import cma
-
-    low, high = domain.T
-    search = cma.CMAEvolutionStrategy((low + high) / 2, 0.3, {
-        'CMA_stds': high - low, 'bounds': [low, high], 'seed': seed + 1, 'verbose': -9})  # 0 stands for the clock.
-    points, values = [], []
-    while len(values) < budget:  # Where it has converged, it only repeats itself.
-        asked = search.ask()
-        of_asked = [objective(point[np.newaxis])[0, 0] for point in asked[:budget - len(values)]]
-        points += asked[:len(of_asked)]
-        values += of_asked
-        if len(of_asked) == len(asked):
-            search.tell(asked, of_asked)
-    return np.array(points), np.array(values)
-
-
 methods = {'random': uniform, 'CMA-ES': cma_es, 'ours': without_bound, 'GPyOpt as published': as_published,
-           'BoTorch LogEI': botorch, 'scikit-optimize EI': scikit_optimize}
+           'BoTorch LogEI': botorch, 'scikit-optimize EI': scikit_optimize, 'TuRBO': turbo}
 functions = range(1, 25)
-
-
-@cache
-def version():
-    """A hash of the code of our search: what another version has found is not read back."""
-    files = sorted(Path(latent_search.__file__).parent.glob('*.py'))
-    return hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def best_value(method, function, dimensions, instance, seed, budget):
     """The lowest value that a method finds on one function, and its seconds of computing; kept in a file."""
-    name = f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}{f"-{version()}" if method == "ours" else ""}'
-    path = build_dir / 'bench-bbob' / f'{name}.json'
+    of_code = f'-{search_version()}' if method == 'ours' else ''
+    name = f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}{of_code}'
+    path = build_dir / 'bench-any-function' / f'{name}.json'
     if not path.exists():
         import cocoex
 
@@ -74,10 +46,14 @@ def best_value(method, function, dimensions, instance, seed, budget):
 
 def run(method, dimensions, instances, seeds, budget, n_jobs):
     """Lowest values, (instances × seeds × functions,), and the median seconds of a search."""
-    found = Parallel(n_jobs=n_jobs)(delayed(best_value)(method, function, dimensions, instance, seed, budget)
-                                    for instance in instances for seed in range(seeds) for function in functions)
+    found = []
+    for instance in instances:
+        for seed in range(seeds):
+            found += Parallel(n_jobs=n_jobs)(delayed(best_value)(method, function, dimensions, instance, seed, budget)
+                                             for function in functions)
+            print(f'... {method}, {dimensions} dimensions, instance {instance}, seed {seed}, {time.strftime("%X")}',
+                  file=sys.stderr, flush=True)
     values, seconds = np.array(found).T
-    print(f'... {method}, {dimensions} dimensions, {time.strftime("%X")}', file=sys.stderr, flush=True)
     return values, np.median(seconds)
 
 
@@ -86,7 +62,6 @@ def main():
     parser.add_argument('--dimensions', type=int, nargs='+', default=[2, 5, 10, 20])
     parser.add_argument('--instances', type=int, nargs='+', default=[1])
     parser.add_argument('--seeds', type=int, default=2)
-    parser.add_argument('--seeds-of-others', type=int, default=1, help='of the other libraries, which take longer')
     parser.add_argument('--budget', type=int, default=60)
     parser.add_argument('--methods', nargs='+', default=list(methods))
     arguments = parser.parse_args()
@@ -95,15 +70,12 @@ def main():
     for dimensions in arguments.dimensions:
         ours = None
         for method in sorted({'ours', *arguments.methods}, key=lambda name: (name != 'ours', name)):
-            seeds = arguments.seeds if method in ('ours', 'random') else arguments.seeds_of_others
-            values, seconds = run(method, dimensions, arguments.instances, seeds, arguments.budget, n_jobs=2)
-            values = values.reshape(len(arguments.instances), seeds, len(functions))
+            values, seconds = run(method, dimensions, arguments.instances, arguments.seeds, arguments.budget, n_jobs=2)
             if ours is None:
                 ours = values
-            compared = ours[:, :seeds]
-            wins, losses = int((compared < values).sum()), int((compared > values).sum())
+            wins, losses = int((ours < values).sum()), int((ours > values).sum())
             name = f'{method}, {dimensions} dimensions, {arguments.budget} evaluations'
-            rows.append([name, len(arguments.instances) * seeds,
+            rows.append([name, len(arguments.instances) * arguments.seeds,
                          '' if method == 'ours' else f'{wins} : {losses}',
                          '' if method == 'ours' else f'{wins / max(wins + losses, 1):.0%}', f'{seconds:.1f}'])
         write('bbob', ['search', 'runs of each function', 'ours wins : loses',

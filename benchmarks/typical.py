@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from search import box, budget, in_ten, in_two, models
+from landscapes import box, budget, in_ten, in_two, models
 from tables import update_pages, write
 
 from latent_search import create_optimizer, top

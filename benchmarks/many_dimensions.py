@@ -1,0 +1,131 @@
+"""Compares searches for digits in 20 dimensions, in the latent space of BoTorch's tutorial on VAEs.
+
+`make bench` runs this after the others. The VAE is that of PyTorch's example, which the tutorial uses: fully connected,
+with one hidden layer in each half. It is trained on MNIST once, and kept in build/bench with the searches that an
+interrupted run has finished. The objective is the article's second one, with the pretrained classifier. Regret is
+measured from the lowest of many local minima. Ten targets times seeds, 80 evaluations a search.
+The table is printed, written to benchmarks/results/many_dimensions.csv, and from there into the pages.
+"""
+
+import argparse
+import sys
+import time
+from functools import cache
+
+import numpy as np
+from assess import spread_of
+from joblib import Parallel, delayed
+from kept import bench_dir, kept, models_version, search_name
+from landscapes import local_minima
+from peers import botorch, cma_es, ours, turbo, uniform, without_bound
+from tables import update_pages, with_those_of_before, write
+from threadpoolctl import threadpool_limits
+
+from mnist_vae.backend import keras, layers, set_random_seed
+from mnist_vae.data import image_shape, load_data
+from mnist_vae.measures import encode, latent_bounds
+from vae_opt_util import (
+    create_decode_classify,
+    create_joint_model,
+    create_nll,
+    create_sampler,
+    load_pretrained,
+    reconstruction_loss,
+)
+
+latent_dim, budget = 20, 80
+methods = {'ours': ours, 'random': uniform, 'ours, no lower bound': without_bound, 'CMA-ES': cma_es, 'TuRBO': turbo,
+           'BoTorch LogEI': botorch}
+vae_path = bench_dir / f'vae-{latent_dim}d.keras'
+
+
+def create_vae():
+    """Creates the VAE: 784 pixels, 400 units, 20 dimensions, 400 units, 784 pixels."""
+    image = layers.Input(shape=image_shape, name='image')
+    x = layers.Dense(400, activation='relu')(layers.Flatten()(image))
+    encoder = keras.Model(image, [layers.Dense(latent_dim)(x), layers.Dense(latent_dim)(x)], name='encoder')
+
+    t = layers.Input(shape=(latent_dim,), name='t')
+    x = layers.Dense(400, activation='relu')(t)
+    x = layers.Reshape(image_shape)(layers.Dense(np.prod(image_shape), activation='sigmoid')(x))
+    return create_joint_model(encoder, keras.Model(t, x, name='decoder'), create_sampler(seed=0))
+
+
+def trained_vae():
+    """The VAE, trained if that is still to do."""
+    if not vae_path.exists():
+        set_random_seed(0)
+        vae, x = create_vae(), load_data('mnist').x_train
+        vae.compile(optimizer=keras.optimizers.Adam(), loss=reconstruction_loss)
+        vae.fit(x, x, batch_size=128, epochs=10, verbose=2)
+        vae_path.parent.mkdir(parents=True, exist_ok=True)
+        vae.save(vae_path)
+    return keras.models.load_model(vae_path, compile=False)
+
+
+@cache
+def encodings():
+    """MNIST's training images in the VAE's latent space: points `t`, (60000, 20), and labels `y`."""
+    def encoded():
+        data = load_data('mnist')
+        return {'t': encode(data.x_train, trained_vae()), 'y': data.y_train}
+
+    return kept(f'encodings-{latent_dim}d', encoded)
+
+
+@cache
+def models():
+    """Decoder and classifier, loaded once in each process."""
+    return trained_vae().get_layer('decoder'), load_pretrained('classifier')
+
+
+def run_one(method, target, seed):
+    """The best value of a search, and its seconds of computing."""
+    objective, domain = create_nll(*models(), target), latent_bounds(encodings()['t'])
+    objective(domain.mean(axis=1)[np.newaxis])  # compiles
+    started = time.process_time()
+    with threadpool_limits(1):
+        _, values = methods[method](objective, domain, seed, budget)
+    return values.min(), time.process_time() - started
+
+
+def run_seed(method, seed, n_jobs):
+    """Ten searches: `best`, (10,), and `seconds`, (10,)."""
+    def run():
+        found = Parallel(n_jobs=n_jobs)(delayed(run_one)(method, target, seed) for target in range(10))
+        return dict(zip(('best', 'seconds'), np.transpose(found), strict=True))
+
+    return kept(search_name(f'{latent_dim}d', method, seed), run)
+
+
+def measure(names, num_seeds, n_jobs):
+    images = encodings()
+    minima = kept(f'minima-{latent_dim}d-{models_version()}', lambda: {'minima': local_minima(
+        create_decode_classify(*models()), images, latent_bounds(images['t']))})['minima']
+    rows = []
+    for name in names:
+        found = []
+        for seed in range(num_seeds):
+            found.append(run_seed(name, seed, n_jobs))
+            print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
+        regrets = np.concatenate([of_seed['best'] - minima for of_seed in found])
+        seconds = np.median([of_seed['seconds'] for of_seed in found])
+        rows.append([name, *spread_of(regrets), f'{seconds:.1f}'])
+    write('many_dimensions', ['method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst',
+                              'seconds of CPU'], with_those_of_before('many_dimensions', rows))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--methods', nargs='+', default=list(methods), choices=methods)
+    arguments = parser.parse_args()
+    measure(arguments.methods, arguments.seeds, n_jobs=2)
+    update_pages()
+
+
+if __name__ == '__main__':
+    # Imported under its name, it is imported by the other processes too, instead of being sent to them with its models.
+    import many_dimensions
+
+    many_dimensions.main()

@@ -1,0 +1,54 @@
+"""Searches of noisy values: how far the point that each recommends is from the minimum, without noise."""
+
+import sys
+import time
+
+import numpy as np
+from assess import spread_of
+from joblib import Parallel, delayed
+from kept import kept, search_name
+from landscapes import budget, domain, grid_minima, in_two, models, objective_for
+from peers import botorch_noisy, ours_noisy, uniform
+from tables import write
+from threadpoolctl import threadpool_limits
+
+from vae_opt_util import nll_all_targets
+
+
+def uniform_noisy(objective, domain, seed, budget):
+    points, values = uniform(objective, domain, seed, budget)
+    return points, values, points[values.argmin()]
+
+
+methods = {'random': uniform_noisy, 'ours, noisy': ours_noisy, 'BoTorch, inferred noise': botorch_noisy}
+# Standard deviations, nats.
+sizes = 0.1, 0.5
+
+
+def recommended(method, target, seed, size):
+    """The point that a search recommends, (2,)."""
+    objective, rng = objective_for(target), np.random.default_rng((seed, target))
+    with threadpool_limits(1):
+        *_, point = methods[method](lambda t: objective(t) + size * rng.normal(size=(1, 1)), domain, seed, budget)
+    return point
+
+
+def recommended_points(method, seed, size, n_jobs):
+    """The points that searches for all ten targets recommend, (10, 2)."""
+    return kept(search_name(f'noise-{size}', method, seed), lambda: {'points': Parallel(n_jobs)(
+        delayed(recommended)(method, target, seed, size) for target in range(10))})['points']
+
+
+def measure_noise(num_seeds, n_jobs):
+    """Ten targets × seeds with each method and size of the noise."""
+    label_probs, minima, rows = models()[in_two]['label_probs'], grid_minima(in_two), []
+    for size in sizes:
+        for method in methods:
+            regrets = []
+            for seed in range(num_seeds):
+                points = recommended_points(method, seed, size, n_jobs)
+                regrets += list(np.diag(nll_all_targets(label_probs, points)) - minima)
+                print(f'... noise {size}, {method}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
+            rows.append([size, method, *spread_of(np.array(regrets))])
+    write('noise', ['noise, nats', 'method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst'],
+          rows)
