@@ -5,6 +5,7 @@ from landscapes import box, budget, models
 from tables import fixed, with_those_of_before, write_file
 
 from latent_search import distinct_distance, top
+from latent_search.measures import median_regret
 from mnist_vae.measures import mean_pixel_distance, predict
 
 of_best_header = ['judge: ten best', 'judge: ten best distinct', 'pixel distance: ten best',
@@ -57,24 +58,10 @@ def summary(regrets, of_best):
             *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))]
 
 
-def median_interval(regrets, resamples=1000):
-    """The median regret after each evaluation, between the ends of its 95% bootstrap interval over searches: (n, 3).
-
-    Args:
-        regrets: of m searches after each of n evaluations, (m, n).
-        resamples: how often m searches are drawn anew, each time with the same seed.
-    """
-    drawn = np.random.default_rng(0).integers(len(regrets), size=(resamples, len(regrets)))
-    # One evaluation at a time, so that not all resamples of all of them are in memory.
-    medians = np.array([np.median(of_all[drawn], axis=1) for of_all in regrets.T])
-    low, high = np.quantile(medians, (0.025, 0.975), axis=1)
-    return np.c_[low, np.median(regrets, axis=0), high]
-
-
 def curve(name, regrets, knowledge):
     """Rows for `write_curves`, one for each evaluation of a method's searches."""
     return [[name, n, *(fixed(value, 5) for value in row), knowledge]
-            for n, row in enumerate(median_interval(regrets), start=1)]
+            for n, row in enumerate(median_regret(regrets), start=1)]
 
 
 def write_curves(name, curves):

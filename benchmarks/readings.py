@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 from joblib import Parallel, delayed
+from landscapes import budget, domain, in_two, models
 from tables import update_pages, write
 
 from latent_search import create_grid, create_optimizer, top
@@ -21,29 +22,23 @@ from mnist_vae.data import load_data, num_labels
 from mnist_vae.measures import predict
 from vae_opt_util import (
     checkpoints_dir,
-    create_decode_classify,
     create_nll,
-    load_pretrained,
     nll_all_targets,
     nll_of_probs,
     nll_prior,
     train,
 )
 
-domain = np.array([(-4.0, 4.0)] * 2)
-budget = 52
 
-
-@cache
 def decoder():
-    return load_pretrained('vae-predictor-softmax').get_layer('decoder')
+    return models()[in_two]['decoder']
 
 
 @cache
 def readers():
     """Classifiers and judges: the pretrained ones, which have seed 0, and those with seeds 1 and 2."""
     data = load_data('mnist')
-    return {name: [load_pretrained(name), *(train(name, data, seed=seed, checkpoint_dir=checkpoints_dir)[0]
+    return {name: [models()[name], *(train(name, data, seed=seed, checkpoint_dir=checkpoints_dir)[0]
                                             for seed in (1, 2))] for name in ('classifier', 'judge')}
 
 
@@ -86,7 +81,7 @@ def percent(values):
 def measure_minima():
     """How the minimum of each target is read, on a grid of 0.02."""
     t = create_grid(domain, points=401)[2]
-    lowest = t[nll_all_targets(create_decode_classify(decoder(), readers()['classifier'][0]), t).argmin(axis=0)]
+    lowest = t[nll_all_targets(models()[in_two]['label_probs'], t).argmin(axis=0)]
     images = predict(decoder(), lowest.astype('float32'), '')
     classifiers, judges = (read(name, images) for name in ('classifier', 'judge'))
     rows = []

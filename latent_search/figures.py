@@ -413,8 +413,8 @@ def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, d
     """Loads regret against evaluations from a CSV file, in the form that `plot_regret` draws.
 
     Args:
-        name: of the file, without its ending. Its columns are knowledge, which is what a panel has in common, method,
-            evaluations, low, median and high.
+        name: of the file, without its ending. Its columns are method, evaluations, low, median, high, and knowledge,
+            which is what a panel has in common.
         folder: where it is.
 
     Raises:
@@ -427,10 +427,10 @@ def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, d
     panels: dict[str, dict[str, list[list[float]]]] = {}
     with open(path, newline='', encoding='utf-8') as file:
         for row in csv.reader(file):
-            if row[2:] == ['evaluations', 'low', 'median', 'high']:
+            if row[1:5] == ['evaluations', 'low', 'median', 'high']:
                 continue
             try:
-                knowledge, method, _, *interval = row
+                method, _, *interval, knowledge = row
                 panels.setdefault(knowledge, {}).setdefault(method, []).append([float(number) for number in interval])
             except ValueError as error:
                 raise ValueError(f'{path} is damaged: {row}. Restore it with `git checkout`.') from error

@@ -114,11 +114,11 @@ def test_distance_of_colors():
 def test_regret_curves_that_are_damaged(tmp_path):
     with pytest.raises(FileNotFoundError, match='make bench'):
         load_regret_curves('curves', tmp_path)
-    header = 'knowledge,method,evaluations,low,median,high\n'
-    (tmp_path / 'curves.csv').write_text(header + 'black box,ours,1,low,2,3\n')
+    header = 'method,evaluations,low,median,high,knowledge\n'
+    (tmp_path / 'curves.csv').write_text(header + 'ours,1,low,2,3,black box\n')
     with pytest.raises(ValueError, match='curves.csv is damaged'):
         load_regret_curves('curves', tmp_path)
-    (tmp_path / 'other.csv').write_text(header + 'black box,ours,1,1,2,3\n')
+    (tmp_path / 'other.csv').write_text(header + 'ours,1,1,2,3,black box\n')
     np.testing.assert_array_equal(load_regret_curves('other', tmp_path)['black box']['ours'], [[1, 2, 3]])
 
 
