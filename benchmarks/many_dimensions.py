@@ -8,6 +8,7 @@ The table is printed, written to benchmarks/results/many_dimensions.csv, and fro
 """
 
 import argparse
+import math
 import sys
 import time
 from functools import cache
@@ -47,7 +48,7 @@ def create_vae():
 
     t = layers.Input(shape=(latent_dim,), name='t')
     x = layers.Dense(400, activation='relu')(t)
-    x = layers.Reshape(image_shape)(layers.Dense(np.prod(image_shape), activation='sigmoid')(x))
+    x = layers.Reshape(image_shape)(layers.Dense(math.prod(image_shape), activation='sigmoid')(x))
     return create_joint_model(encoder, keras.Model(t, x, name='decoder'), create_sampler(seed=0))
 
 

@@ -7,7 +7,8 @@ All start alike and know the same, as far as a library lets itself be told:
 
 - The first six points are those of our search with that seed. GPyOpt as published has its own start, random search and
   CMA-ES have none.
-- Values are exact. For a Gaussian process of BoTorch or scikit-optimize this means noise of a fixed tiny variance.
+- Values are exact. For a Gaussian process of BoTorch or scikit-optimize this means noise of a fixed tiny variance, for
+  Optuna a setting; SMAC and GPyOpt as published learn the noise.
 - `ours` and `botorch_with_prior` know the term of the objective that depends on the point alone, all others do not.
 """
 
@@ -137,8 +138,11 @@ def scikit_optimize(objective, domain, seed, budget):
 
 
 def smac(objective, domain, seed, budget):
-    """SMAC's Gaussian process, which learns the noise: it cannot be told that values are exact, only not to repeat."""
-    # Heavy, and only this search needs them.
+    """SMAC's Gaussian process, which learns the noise: told that values are exact, SMAC only does not repeat them.
+
+    It keeps points in units of the box's sides, so the starting points are ours to the 13th digit.
+    """
+    # They are heavy, and only this search needs them.
     from ConfigSpace import Configuration, ConfigurationSpace
     from smac import BlackBoxFacade, Scenario
 
