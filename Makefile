@@ -81,10 +81,8 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python benchmarks/tables.py
 
 bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
-	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/search.py
-	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/typical.py
-	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/any_function.py
-	$(BENCH_BIN)/python benchmarks/training.py
+	for part in search typical many_dimensions any_function choices training readings; do \
+	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part.py || exit 1; done
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv build/bench-venv

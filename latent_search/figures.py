@@ -373,7 +373,7 @@ def plot_regret(panels: dict[str, dict[str, Array]], title: str, floor: float = 
     Raises:
         ValueError: there are more methods than colours.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(5.5 + 5.5 * (len(panels) > 1), 5.5), layout='constrained',
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(8, 5.5 * len(panels)), 5.5), layout='constrained',
                                 sharey=True, squeeze=False)
     of_methods = method_colors(dict.fromkeys(name for curves in panels.values() for name in curves))
     ends = []
