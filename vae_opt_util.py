@@ -54,7 +54,7 @@ from mnist_vae.objectives import (
     nll_norm, nll_of_probs, nll_prior, probability_floor,
 )
 from mnist_vae.networks import network_blocks, plot_networks
-from mnist_vae.paths import create_value_with_gradient, gradient_path, interpolate, walk_along_value
+from mnist_vae.paths import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
 from mnist_vae.pretrained import load_manifest, versions
 from mnist_vae.sources import show_source
 # isort: on
@@ -75,7 +75,7 @@ __all__ = [
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
     'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll',
     'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player',
-    'create_value_with_gradient', 'distinct_distance', 'encode', 'explore_latent_space', 'gradient_path',
+    'create_value_with_gradient', 'distinct_distance', 'encode', 'explore_latent_space', 'gradient_paths',
     'image_shape', 'interpolate', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds',
     'linear_value_r2', 'load_data', 'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance',
     'models_dir', 'native_precision', 'network_blocks', 'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs',

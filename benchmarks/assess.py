@@ -65,5 +65,6 @@ def curve(name, regrets, knowledge):
 
 
 def write_curves(name, curves):
-    write_file(name, [['method', 'evaluations', 'low', 'median', 'high', 'knowledge'],
-                      *with_those_of_before(name, curves)])
+    """Writes curves, and keeps those of other methods; methods that know the prior come first, as in the figure."""
+    rows = sorted(with_those_of_before(name, curves), key=lambda row: row[-1] != 'prior known')
+    write_file(name, [['method', 'evaluations', 'low', 'median', 'high', 'knowledge'], *rows])

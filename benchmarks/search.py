@@ -148,7 +148,7 @@ def measure_searches(seeds, n_jobs):
                     *(f'{value:.2f}' for value in np.median(of_best[of][:, [1, 4, 5]], axis=0))]
                    for t in range(10) for of in [targets == t]])
     write('regret', ['method', *summary_header], with_those_of_before('regret', rows))
-    write_curves('curves', with_those_of_before('curves', curves))
+    write_curves('curves', curves)
 
 
 def measure_published(targets=(4, 3, 2, 5, 9)):
@@ -170,7 +170,7 @@ def measure_ten(seeds, n_jobs):
         regrets, of_best = regrets_of(of_seeds, minima)
         curves += curve(name, regrets, knowledge(name))
         rows.append([name, *summary(regrets, of_best)])
-    write_curves('curves_ten_dimensions', with_those_of_before('curves_ten_dimensions', curves))
+    write_curves('curves_ten_dimensions', curves)
     write('ten_dimensions', ['ten dimensions, method', *summary_header],
           with_those_of_before('ten_dimensions', rows))
 

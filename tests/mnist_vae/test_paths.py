@@ -4,51 +4,50 @@ import numpy as np
 import pytest
 
 from mnist_vae.measures import encode, predict
-from mnist_vae.paths import create_value_with_gradient, gradient_path, interpolate, walk_along_value
+from mnist_vae.paths import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
 
 
 def bowl(t):
     """Half the squared distance from the origin: the gradient points away from it, and the path is a ray."""
-    return 0.5 * (t ** 2).sum(), t
+    return 0.5 * (t ** 2).sum(axis=1), t
 
 
 def saddle(t):
     """The product of two coordinates, whose gradients are hyperbolas: t₁² − t₂² is the same along each."""
-    return t[0] * t[1], t[::-1]
+    return t[:, 0] * t[:, 1], t[:, ::-1]
 
 
-def test_along_a_ray():
-    values, points = gradient_path(bowl, [0.6, 0.8], [0.125, 0.5, 2, 8])
+def test_along_rays():
+    paths = gradient_paths(bowl, [[0.6, 0.8], [-2.4, 1.8]], [0.125, 0.5, 2, 8])
 
-    np.testing.assert_array_equal(values, [0.125, 0.5, 2, 8])
-    np.testing.assert_allclose(points, np.outer([0.5, 1, 2, 4], [0.6, 0.8]), atol=2e-3)
+    np.testing.assert_allclose(paths[0], np.outer([0.5, 1, 2, 4], [0.6, 0.8]), atol=2e-3)
+    np.testing.assert_allclose(paths[1], np.outer([0.5, 1, 2, 4], [-0.8, 0.6]), atol=2e-3)
 
 
 def test_along_a_hyperbola():
-    values, points = gradient_path(saddle, [2.0, 1.0], [2, 10, 20], max_step=10)
+    points, = gradient_paths(saddle, [[2.0, 1.0]], [2, 10, 19], max_step=10)
 
-    np.testing.assert_allclose(points[:, 0] * points[:, 1], values, atol=1e-3)
+    np.testing.assert_allclose(points[:, 0] * points[:, 1], [2, 10, 19], atol=1e-3)
     np.testing.assert_allclose(points[:, 0] ** 2 - points[:, 1] ** 2, 3, atol=0.15)
 
 
 def test_path_ends_at_an_extremum():
-    values, points = gradient_path(lambda t: (4 - bowl(t)[0], -t), [1.0, 0.0], [1, 2, 3, 4.5])
+    points, = gradient_paths(lambda t: (4 - bowl(t)[0], -t), [[1.0, 0.0]], [1, 2, 3, 4.5])
 
-    np.testing.assert_array_equal(values, [1, 2, 3])
-    assert points.shape == (3, 2)
+    np.testing.assert_array_equal(np.isfinite(points), np.repeat([[True], [True], [True], [False]], 2, axis=1))
 
 
 def test_path_leads_nowhere_where_the_function_is_flat():
-    values, points = gradient_path(lambda t: (1.0, np.zeros(3)), np.zeros(3), [0, 2])
+    paths = gradient_paths(lambda t: (np.ones(len(t)), np.zeros((len(t), 3))), np.zeros((2, 3)), [0, 2])
 
-    assert values.shape == (0,) and points.shape == (0, 3)
+    assert paths.shape == (2, 2, 3) and np.isnan(paths).all()
 
 
 def test_paths_of_what_does_not_fit():
     with pytest.raises(ValueError, match='values must be increasing'):
-        gradient_path(bowl, [1.0, 0.0], [2, 1])
+        gradient_paths(bowl, [[1.0, 0.0]], [2, 1])
     with pytest.raises(ValueError, match='Points must be finite'):
-        gradient_path(bowl, [np.nan, 0.0], [1, 2])
+        gradient_paths(bowl, [[np.nan, 0.0]], [1, 2])
 
 
 @pytest.mark.backends
@@ -56,8 +55,8 @@ def test_value_and_gradient_are_the_regressors(pretrained, rng):
     predictor = pretrained['vae-predictor-linear'].get_layer('predictor')
     value_with_gradient = create_value_with_gradient(predictor)
 
-    for t in rng.normal(size=(5, 2)):
-        value, gradient = value_with_gradient(t)
+    t_all = rng.normal(size=(5, 2))
+    for t, value, gradient in zip(t_all, *value_with_gradient(t_all), strict=True):
         around = t + 1e-3 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
         values = predictor.predict_on_batch(around.astype('float32'))[:, 0]
         assert value == pytest.approx(values[0], abs=1e-5)
@@ -71,14 +70,15 @@ def test_labels_have_no_value(pretrained):
 
 
 def test_walk_along_value(pretrained):
+    """All values of digits and some beyond, which no path through the origin reaches."""
     model, judge = pretrained['vae-predictor-linear'], pretrained['judge']
     t = np.array([[0.0, 0.0], [50.0, 50.0]])
 
-    walk = walk_along_value(model, judge, t, [2, 4, 6])
+    walk = walk_along_value(model, judge, t, np.arange(0, 12, 1.5))
 
-    np.testing.assert_array_equal(walk['values'], [2, 4, 6])
+    np.testing.assert_array_equal(walk['values'], np.arange(0, 12, 1.5))
     points = walk['points'].astype('float32')
-    np.testing.assert_allclose(predict(model.get_layer('predictor'), points, '')[:, 0], [2, 4, 6], atol=2e-3)
+    np.testing.assert_allclose(predict(model.get_layer('predictor'), points, '')[:, 0], walk['values'], atol=2e-3)
     images = predict(model.get_layer('decoder'), points, '')
     np.testing.assert_allclose(walk['images'], images, atol=1e-5)
     np.testing.assert_array_equal(walk['read'], predict(judge, images, '').argmax(axis=1))
