@@ -44,8 +44,11 @@ def readers():
 
 @cache
 def mean_of_classifiers():
+    """The mean probability of three classifiers, which need names of their own to be parts of one model."""
     image = layers.Input(shape=decoder().output.shape[1:])
-    return keras.Model(image, layers.average([model(image) for model in readers()['classifier']]), name='mean')
+    parts = [keras.Model(model.input, model.output, name=f'classifier_{seed}')
+             for seed, model in enumerate(readers()['classifier'])]
+    return keras.Model(image, layers.average([part(image) for part in parts]), name='mean')
 
 
 def prior_of_tenth(t):
