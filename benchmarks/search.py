@@ -120,7 +120,7 @@ def measure_times(repeats=3):
     fastest = np.median(seconds['ours'])
     write('times', ['search of 52 evaluations', 'seconds', 'its own part of each evaluation, ms', 'ours is faster by'],
           [[name, f'{np.median(s):.2f} ({min(s):.2f}–{max(s):.2f})',
-            f'{1000 * (np.median(s) - evaluations) / budget:.0f}',
+            fixed(1000 * (np.median(s) - evaluations) / budget, 0),
             '' if name in ('random', 'ours') else f'{np.median(s) / fastest:.1f} ×'] for name, s in seconds.items()])
 
 

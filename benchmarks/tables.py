@@ -255,7 +255,8 @@ def _results(root, page):
         return neighbours.cell(space, 'label read from nearest neighbours')
 
     def distance(method):
-        return f"median {regret.cell(method, 'regret, median')}, worst {regret.cell(method, 'regret, worst')}"
+        return (f"median {regret.cell(method, 'regret, median')}, worst of {regret.cell(method, 'searches')} "
+                f"{regret.cell(method, 'regret, worst')}")
 
     def read_right(method):
         return regret.cell(method, 'judge: ten best distinct')

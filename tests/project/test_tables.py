@@ -149,7 +149,7 @@ def test_results_are_those_of_their_sources():
         return f' | {elsewhere} | {here} | '
 
     def distance(method):
-        return f'median {regret[method][2]}, worst {regret[method][4]}'
+        return f'median {regret[method][2]}, worst of {regret[method][1]} {regret[method][4]}'
 
     published, with_prior, without = 'GPyOpt as published', 'BoTorch with the prior', 'ours, no lower bound'
     assert f' | {neg_elbo:.1f} | ' in rows['| −ELBO of the VAE without predictor (nats)']
