@@ -418,7 +418,8 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
         name: a key of `RECIPES`.
         data: a `Data` tuple.
         latent_dim: dimensions of the latent space, see `create_model`.
-        recipe: a `Recipe`, such as `recipe_for` returns; without it that of `RECIPES`.
+        recipe: a `Recipe`, such as `recipe_for` returns; without it that of `RECIPES`. Few examples shorten its
+            warm-up and its averages, see `Recipe.for_examples`.
         seed: governs initial weights, order of images, sampler and dropout.
         checkpoint_dir: folder of all checkpoints, created if it does not exist.
         precision: 'float32', 'mixed_bfloat16' or 'auto', which is what `native_precision` returns.
@@ -435,7 +436,7 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
         Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
     precision = check_precision(precision)
-    recipe = recipe_for(name) if recipe is None else check_recipe(recipe)
+    recipe = (recipe_for(name) if recipe is None else check_recipe(recipe)).for_examples(len(data.x_train))
     model = create_model(name, latent_dim=latent_dim, seed=seed, precision=precision)
     train_set = _examples(model, data.x_train, data.y_train)
     test_set = _examples(model, data.x_test, data.y_test)

@@ -50,6 +50,16 @@ class Recipe(NamedTuple):
         warm_up = min(1.0, (step + 1) / (self.warm_up_steps + 1))
         return self.learning_rate * self.learning_rate_decay ** (step // steps_per_epoch) * warm_up
 
+    def for_examples(self, num):
+        """The recipe for a training on `num` examples, in which few steps have a short warm-up and short averages.
+
+        The warm-up takes a tenth of all steps at most, and the averages' momentum is at most 1 − 5 / steps. Otherwise
+        the weights at the beginning would dominate what a short training returns.
+        """
+        steps = self.epochs * -(-num // self.batch_size)
+        return self._replace(warm_up_steps=min(self.warm_up_steps, steps // 10),
+                             ema_momentum=min(self.ema_momentum, max(0.0, 1 - 5 / steps)))
+
 
 def check_recipe(recipe):
     """Returns a recipe whose counts are ints.

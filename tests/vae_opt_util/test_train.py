@@ -118,17 +118,26 @@ def test_moving_averages_of_weights_are_measured_and_returned(few_digits, monkey
         return logs
 
     monkeypatch.setattr(keras.Model, 'train_on_batch', recorded)
-    model, history = train('classifier', few_digits, recipe=Recipe(2, batch_size=64, ema_momentum=0.75))
+    model, history = train('classifier', few_digits, recipe=Recipe(2, batch_size=64, ema_momentum=0.25))
 
     averages = steps[0]
     for weights in steps[1:]:
-        averages = [0.75 * average + 0.25 * new for average, new in zip(averages, weights, strict=True)]
+        averages = [0.25 * average + 0.75 * new for average, new in zip(averages, weights, strict=True)]
     assert len(steps) == 2 * 4
     for returned, average, last in zip(model.get_weights(), averages, steps[-1], strict=True):
         np.testing.assert_allclose(returned, average, atol=1e-6)
         assert not np.allclose(returned, last, atol=1e-5)
     measured = evaluate_classifier(model, few_digits.x_test, few_digits.y_test)
     assert history[-1]['val_accuracy'] == pytest.approx(measured['accuracy'])
+
+
+def test_few_steps_shorten_warm_up_and_averages():
+    recipe = RECIPES['vae-predictor-off']
+
+    assert recipe.for_examples(60_000) == recipe and RECIPES['classifier'].for_examples(55_000) == RECIPES['classifier']
+    short = recipe.for_examples(1437)
+    assert (short.warm_up_steps, short.epochs) == (34, 15) and 0.98 < short.ema_momentum < 0.99
+    assert Recipe(1).for_examples(10) == Recipe(1)
 
 
 @pytest.mark.backends
@@ -147,7 +156,7 @@ def test_moving_averages_are_in_the_checkpoint(few_digits, tmp_path, monkeypatch
 @native_only
 @pytest.mark.slow
 def test_mixed_precision_trains_nearly_the_same(few_digits):
-    recipe = recipe_for('vae-predictor-softmax', epochs=3, batch_size=8)
+    recipe = recipe_for('vae-predictor-softmax', epochs=3, batch_size=8, learning_rate=0.0005)
     (exact, history), (mixed, mixed_history) = (train('vae-predictor-softmax', few_digits, recipe=recipe,
                                                       precision=precision)
                                                 for precision in ('float32', 'mixed_bfloat16'))
