@@ -254,7 +254,7 @@ def constrain(constraints, t, target):
     return predict(constraints.get_layer('actor'), [t, label], 'constrain')
 
 
-def constrain_with_gradients(constraints, t, target, num, *, max_iter=10, move_weight=move_weight):
+def constrain_with_gradients(constraints, t, target, num, *, max_iter=100, move_weight=move_weight):
     """Moves points by gradient steps on `constraint_loss`, without the actor, and keeps those with the lowest loss.
 
     The steps are those of L-BFGS, on all points at once. Many points end in a local minimum, which only its high loss
