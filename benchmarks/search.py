@@ -40,7 +40,7 @@ from latent_search import create_grid
 from mnist_vae.measures import predict
 from vae_opt_util import nll_all_targets
 
-# What each part does, and about how many minutes it takes on two cores.
+# What each part does, and about how many minutes it takes on two cores, estimated from the seconds of single searches.
 parts = {'times': 'seconds of a search and of an evaluation, one after the other',
          'growth': 'seconds and regret of long searches, one after the other',
          'judge': 'what the judge reads near the minima',
@@ -238,7 +238,7 @@ def main():
         'noise': lambda: measure_noise(arguments.seeds, n_jobs=2),
         'claims': lambda: measure_claims(arguments.seeds, n_jobs=2)}
     for part in arguments.parts:
-        print(f'{part}: {parts[part]}; about {minutes[part]} minutes, measured on two cores', file=sys.stderr,
+        print(f'{part}: {parts[part]}; about {minutes[part]} minutes on two cores', file=sys.stderr,
               flush=True)
         measures[part]()
     update_pages()
