@@ -18,7 +18,15 @@ import mnist_vae.figures
 import mnist_vae.pretrained
 from latent_search import top
 from latent_search.points import check_integer
-from mnist_vae.backend import check_precision, keras, layers, native_precision, ops, set_random_seed
+from mnist_vae.backend import (
+    Conv2DTranspose,
+    check_precision,
+    keras,
+    layers,
+    native_precision,
+    ops,
+    set_random_seed,
+)
 from mnist_vae.data import check_images, check_labels, image_shape, num_labels, one_hot
 from mnist_vae.measures import encode, mean_pixel_distance, predict
 from mnist_vae.pretrained import check_model_name, models_dir
@@ -61,7 +69,7 @@ from mnist_vae.sources import show_source
 
 __all__ = [
     # Of this file
-    'ARTICLE_RECIPE', 'Conv2DTranspose', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'VAE_RECIPE', 'assess_top',
+    'ARTICLE_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'VAE_RECIPE', 'assess_top',
     'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
     'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
     'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
@@ -101,19 +109,6 @@ benchmark_results_dir = _root / 'benchmarks' / 'results'
 # Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them. The predictor is
 # float32 too: bfloat16 cannot tell neighbours in latent space apart. No two layers of a model have the same name: with
 # PyTorch, Keras identifies weights by their names.
-
-
-@keras.saving.register_keras_serializable(package='vae_opt_util')
-class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras's layer with a bias gradient that is right in bfloat16.
-
-    TensorFlow's gradient of `bias_add`, which `ops.add(x, bias)` becomes, adds up in bfloat16 on CPUs: of 50,000
-    summands of 0.01 it makes 32. With the arguments swapped it is a sum like any other, in float32. `Conv2D` has a
-    gradient of its own, which is right.
-    """
-
-    def call(self, inputs):
-        return self.activation(ops.add(self.bias, ops.conv_transpose(inputs, self.kernel, self.strides, self.padding)))
 
 
 @keras.saving.register_keras_serializable(package='vae_opt_util')

@@ -5,11 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from mnist_vae.backend import keras, native_precision
+from mnist_vae.backend import Conv2DTranspose, keras, native_precision
 from mnist_vae.data import one_hot
 from vae_opt_util import (
     RECIPES,
-    Conv2DTranspose,
     create_classifier,
     create_decoder,
     create_encoder,
