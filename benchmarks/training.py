@@ -1,8 +1,8 @@
 """Measures trainings: seconds in float32 and bfloat16, what each model reaches with three seeds, the article's recipe.
 
-`make bench` runs this after the searches. Part `models` trains 30 models on MNIST: two hours on two cores, less with
-`--jobs 12` on a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read
-back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
+`make bench` runs this after the searches. Part `seeds` trains each model with three seeds, and part `article` each VAE
+of the article with its recipe and ours: 30 trainings on MNIST in all, three hours on two cores, less with `--jobs 12` on
+a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
 else should run then; it takes a quarter of an hour. Part `gap` compares training images with test images.
 The tables are printed, written to benchmarks/results/, and from there into the pages, and docs/training.png is drawn.
 """
@@ -71,15 +71,10 @@ class Training(NamedTuple):
         return metrics, history
 
 
-def measure_models(precision, jobs):
-    """Trains or reads back what the tables of models compare."""
-    ours = [Training(name, recipe, precision, seed) for name, recipe in RECIPES.items() for seed in seeds]
-    articles = [Training(name, ARTICLE_RECIPE, precision, seed) for name in vaes for seed in seeds]
-    trainings = ours + articles
-    measured = dict(zip(trainings, Parallel(n_jobs=jobs)(delayed(Training.measure)(training) for training in trainings),
-                        strict=True))
-    write_seeds(measured, precision)
-    write_article(measured, precision)
+def measure_all(trainings, jobs):
+    """Trains or reads back: a dict from trainings to their test metrics and learning curves."""
+    return dict(zip(trainings, Parallel(n_jobs=jobs)(delayed(Training.measure)(training) for training in trainings),
+                    strict=True))
 
 
 def figures(measured, name, recipe, precision, figure, unit=1):
@@ -87,8 +82,10 @@ def figures(measured, name, recipe, precision, figure, unit=1):
     return [unit * measured[Training(name, recipe, precision, seed)][0][figure] for seed in seeds]
 
 
-def write_seeds(measured, precision):
+def measure_seeds(precision, jobs):
     """What each seed of our recipes reaches, beside what is required of the median."""
+    measured = measure_all([Training(name, recipe, precision, seed) for name, recipe in RECIPES.items()
+                            for seed in seeds], jobs)
     rows = []
     for name, figure, unit, high, bound in required:
         values = figures(measured, name, RECIPES[name], precision, figure, unit)
@@ -99,8 +96,10 @@ def write_seeds(measured, precision):
           rows)
 
 
-def write_article(measured, precision):
+def measure_article(precision, jobs):
     """What the article's recipe reaches beside ours, and the learning curves of the VAE without predictor."""
+    measured = measure_all([Training(name, recipe, precision, seed) for name in vaes
+                            for recipe in (ARTICLE_RECIPE, RECIPES[name]) for seed in seeds], jobs)
     rows = []
     for name in vaes:
         for label, recipe in (("article's", ARTICLE_RECIPE), ('ours', RECIPES[name])):
@@ -217,8 +216,8 @@ def draw(curves):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--parts', nargs='+', choices=['seconds', 'models', 'gap'],
-                        default=['seconds', 'models', 'gap'])
+    parts = ['seconds', 'seeds', 'article', 'gap']
+    parser.add_argument('--parts', nargs='+', choices=parts, default=parts)
     parser.add_argument('--rounds', type=int, default=3, help='of the measurement of seconds')
     parser.add_argument('--precision', choices=precisions, default='bfloat16', help='of the trainings')
     parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
@@ -226,8 +225,10 @@ def main():
     if 'seconds' in arguments.parts:
         measure_seconds(arguments.rounds)
         measure_step()
-    if 'models' in arguments.parts:
-        measure_models(arguments.precision, arguments.jobs)
+    if 'seeds' in arguments.parts:
+        measure_seeds(arguments.precision, arguments.jobs)
+    if 'article' in arguments.parts:
+        measure_article(arguments.precision, arguments.jobs)
         compare_curves()
     if 'gap' in arguments.parts:
         measure_gap()
