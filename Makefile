@@ -81,7 +81,7 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python benchmarks/tables.py
 
 bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
-	for part in search typical many_dimensions any_function choices training readings; do \
+	for part in search typical many_dimensions any_function ablation choices training readings; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part.py || exit 1; done
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt

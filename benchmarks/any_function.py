@@ -25,20 +25,29 @@ methods = {'random': uniform, 'CMA-ES': cma_es, 'ours': without_bound, 'GPyOpt a
 functions = range(1, 25)
 
 
+def bbob_domain(dimensions):
+    return np.array([(-5.0, 5.0)] * dimensions)
+
+
+def bbob_problem(function, dimensions, instance):
+    """A function of points (1, d) that returns values (1, 1)."""
+    import cocoex
+
+    problem = cocoex.Suite('bbob', f'instances: {instance}',
+                           f'dimensions: {dimensions} function_indices: {function}')[0]
+    return lambda t: np.array([[problem(np.ravel(t))]])
+
+
 def best_value(method, function, dimensions, instance, seed, budget):
     """The lowest value that a method finds on one function, and its seconds of computing; kept in a file."""
     of_code = f'-{search_version()}' if method == 'ours' else ''
     name = f'{method}-f{function}-{dimensions}d-{instance}-{seed}-{budget}{of_code}'
     path = build_dir / 'bench-any-function' / f'{name}.json'
     if not path.exists():
-        import cocoex
-
-        problem = cocoex.Suite('bbob', f'instances: {instance}',
-                               f'dimensions: {dimensions} function_indices: {function}')[0]
+        problem = bbob_problem(function, dimensions, instance)
         started = time.process_time()
         with threadpool_limits(1):
-            _, values = methods[method](lambda t: np.array([[problem(np.ravel(t))]]),
-                                        np.array([(-5.0, 5.0)] * dimensions), seed, budget)
+            _, values = methods[method](problem, bbob_domain(dimensions), seed, budget)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([float(np.min(values)), round(time.process_time() - started, 2)]))
     return json.loads(path.read_text())

@@ -63,6 +63,14 @@ def grid_minima(space):
     return nll_minima(models()[space]['label_probs'], create_grid(domain, points=401)[2])
 
 
+def minima_of(space):
+    """The minimum for each target in one of the latent spaces: values (10,)."""
+    if space != in_ten:
+        return grid_minima(space)
+    return kept(f'minima-10d-{models_version()}', lambda: {'minima': local_minima(
+        models()[in_ten]['label_probs'], encodings(in_ten), box(in_ten))})['minima']
+
+
 def local_minima(label_probs, images, bounds, num_starts=60):
     """The lowest of many local minima for each target: values (10,).
 

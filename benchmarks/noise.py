@@ -7,7 +7,7 @@ import numpy as np
 from assess import spread_of
 from joblib import Parallel, delayed
 from kept import kept, search_name
-from landscapes import budget, domain, grid_minima, in_two, models, objective_for
+from landscapes import budget, domain, in_two, minima_of, models, objective_for
 from peers import botorch_noisy, ours_noisy, uniform
 from tables import write
 from threadpoolctl import threadpool_limits
@@ -41,7 +41,7 @@ def recommended_points(method, seed, size, n_jobs):
 
 def measure_noise(num_seeds, n_jobs):
     """Ten targets × seeds with each method and size of the noise."""
-    label_probs, minima, rows = models()[in_two]['label_probs'], grid_minima(in_two), []
+    label_probs, minima, rows = models()[in_two]['label_probs'], minima_of(in_two), []
     for size in sizes:
         for method in methods:
             regrets = []

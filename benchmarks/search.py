@@ -16,25 +16,12 @@ import time
 import numpy as np
 from assess import curve, of_best_header, regrets_of, summary, summary_header, write_curves
 from claims import measure_claims
-from kept import kept, models_version
-from landscapes import (
-    box,
-    budget,
-    domain,
-    encodings,
-    grid_minima,
-    in_ten,
-    in_two,
-    local_minima,
-    models,
-    objective_for,
-    of_regressor,
-)
+from growth import measure_growth, measure_known
+from landscapes import budget, domain, in_ten, in_two, minima_of, models, objective_for, of_regressor
 from noise import measure_noise
 from peers import as_published, as_published_all_threads
 from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_starts
 from tables import fixed, update_pages, with_those_of_before, write, write_file
-from threadpoolctl import threadpool_limits
 
 from latent_search import create_grid
 from mnist_vae.measures import predict
@@ -42,7 +29,7 @@ from vae_opt_util import nll_all_targets
 
 # What each part does, and about how many minutes it takes on two cores, estimated from the seconds of single searches.
 parts = {'times': 'seconds of a search and of an evaluation, one after the other',
-         'growth': 'seconds and regret of long searches, one after the other',
+         'growth': 'seconds and regret of long searches, one after the other, and many known results',
          'judge': 'what the judge reads near the minima',
          'published': "the article's searches, for the notebook",
          'searches': 'regret in two dimensions',
@@ -131,7 +118,7 @@ def measure_searches(seeds, n_jobs):
         seeds: a dict from names of methods to their number of seeds.
         n_jobs: number of processes.
     """
-    minima = grid_minima(in_two)
+    minima = minima_of(in_two)
     results = run_seeds(seeds, n_jobs)
     rows, curves = [], []
     for name, of_seeds in results.items():
@@ -163,11 +150,9 @@ def measure_published(targets=(4, 3, 2, 5, 9)):
 
 def measure_ten(seeds, n_jobs):
     """Searches in ten dimensions."""
-    minima = kept(f'minima-10d-{models_version()}', lambda: {'minima': local_minima(
-        models()[in_ten]['label_probs'], encodings(in_ten), box(in_ten))})['minima']
     rows, curves = [], []
     for name, of_seeds in run_seeds(seeds, n_jobs, in_ten).items():
-        regrets, of_best = regrets_of(of_seeds, minima)
+        regrets, of_best = regrets_of(of_seeds, minima_of(in_ten))
         curves += curve(name, regrets, knowledge(name))
         rows.append([name, *summary(regrets, of_best)])
     write_curves('curves_ten_dimensions', curves)
@@ -177,35 +162,10 @@ def measure_ten(seeds, n_jobs):
 
 def measure_regressor(num_seeds, n_jobs):
     """The second landscape in two dimensions."""
-    minima = grid_minima(of_regressor)
+    minima = minima_of(of_regressor)
     results = run_seeds(dict.fromkeys(in_the_regressors_space, num_seeds), n_jobs, of_regressor)
     write('regressor', ['method', *summary_header],
           [[name, *summary(*regrets_of(of_seeds, minima))] for name, of_seeds in results.items()])
-
-
-def measure_growth(limits, targets=(4, 9)):
-    """Time and regret at 50, 100, 200 and 500 evaluations, one search at a time."""
-    minima = grid_minima(in_two)
-    rows = []
-    for name, limit in limits.items():
-        runs = []
-        for target in targets:
-            objective, stamps = objective_for(target), []
-
-            def timed(t, objective=objective, stamps=stamps):
-                stamps.append(time.perf_counter())
-                return objective(t)
-
-            started = time.perf_counter()
-            with threadpool_limits(1):
-                _, values = methods[name](timed, domain, 0, limit)
-            runs.append((np.array([*stamps[1:], time.perf_counter()]) - started, values - minima[target]))
-        for n in (50, 100, 200, 500):
-            if n <= limit:
-                rows.append([name, n, f'{np.median([times[n - 1] for times, _ in runs]):.1f}',
-                             f'{1000 * np.median([(t[n - 1] - t[n - 11]) / 10 for t, _ in runs]):.0f}',
-                             fixed(np.median([regret[:n].min() for _, regret in runs]), 5)])
-    write('growth', ['search', 'evaluations', 'seconds', 'ms an evaluation, last ten', 'regret'], rows)
 
 
 def seeds_of(arguments, names, slow):
@@ -227,7 +187,7 @@ def main():
 
     measures = {
         'times': lambda: (measure_evaluation(), measure_times()),
-        'growth': lambda: measure_growth({'ours': 500, 'GPyOpt as published': 200}),
+        'growth': lambda: (measure_growth(), measure_known()),
         'judge': measure_judge,
         'published': measure_published,
         'searches': lambda: measure_searches(

@@ -1,8 +1,9 @@
 """Measures trainings: seconds in float32 and bfloat16, what each model reaches with three seeds, the article's recipe.
 
-`make bench` runs this after the searches. Part `seeds` trains each model with three seeds, and part `article` each VAE
-of the article with its recipe and ours: 30 trainings on MNIST in all, three hours on two cores, less with `--jobs 12` on
-a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
+`make bench` runs this after the searches. Part `seeds` trains each model with three seeds, and part `article` each of
+the article's VAEs with its recipe and with ours: 30 trainings on MNIST in all, three hours on two cores, less with
+`--jobs 12` on a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read
+back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing
 else should run then; it takes a quarter of an hour. Part `gap` compares training images with test images.
 The tables are printed, written to benchmarks/results/, and from there into the pages, and docs/training.png is drawn.
 """

@@ -13,7 +13,7 @@ from scipy.linalg import lapack, solve_triangular
 from scipy.special import erfcx, log_ndtr, ndtr
 
 from latent_search.hyperparameters import Hyperparameters
-from latent_search.likelihood import Likelihood, Prior, matern, profile, squared_distances
+from latent_search.likelihood import LengthScalePrior, Likelihood, Prior, matern, profile, squared_distances
 from latent_search.points import Array
 
 log_sqrt_2pi = 0.5 * np.log(2 * np.pi)
@@ -23,7 +23,8 @@ class GaussianProcess:
     """A Gaussian process: Matérn-5/2 kernel with a length scale for each dimension, constant mean.
 
     The length scales maximise the marginal likelihood times a log-normal prior, see `Likelihood`; the constant mean and
-    the variance that maximise it for given length scales are known in closed form.
+    the variance that maximise it for given length scales are known in closed form. The prior lets all dimensions vary
+    together more than each of them: a few dozen values say little about each of many.
     Values are exact, or the variance of their noise is learned like the length scales.
 
     Pending experiments are fantasized: each result is taken to be what the model predicts, so that the place is no
@@ -40,6 +41,7 @@ class GaussianProcess:
     # As a share of the variance. For exact values it only keeps the covariance matrix well conditioned.
     jitter = 1e-6
     noise_prior = Prior(-6.0, 3.0)
+    length_scale_prior = LengthScalePrior(shared_std=0.5, own_std=0.25)
     # Where values jump, as an objective does at the border of a label's region, the maximum-likelihood variance is too
     # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
     # several hundred searches.
@@ -63,16 +65,8 @@ class GaussianProcess:
         Raises:
             np.linalg.LinAlgError: no covariance matrix is positive definite.
         """
-        def likelihood(count: int) -> Likelihood:
-            chosen = representative(Y[:count, 0], self.max_points)
-            observed = self._observed(X[:count], Y[:count])[chosen, 0]
-            return Likelihood((X[chosen] - self.low) / self.width, observed, self.jitter,
-                              self.noise_prior if self.noisy else None, self._length_scale_std())
-
         self.X, self.Y = X, Y
-        hyperparameters = Hyperparameters() if self.hyperparameters is None else self.hyperparameters
-        parameters = hyperparameters.at(len(Y), likelihood)
-        of_all = likelihood(len(Y))
+        of_all, parameters = self._most_probable()
         self.u, self.y = of_all.u, of_all.y
         self.weights, self.noise, _, self.factor = of_all.decompose(parameters)
         self.constant, self.alpha, variance = profile(self.factor, self.y)
@@ -81,6 +75,17 @@ class GaussianProcess:
         if len(self.pending):
             self._fantasize((self.pending - self.low) / self.width - 0.5)
         return self
+
+    def _most_probable(self, unit: float = 1.0) -> tuple[Likelihood, Array]:
+        """The likelihood of all evaluations, observed in a unit, and the most probable parameters."""
+        def likelihood(count: int) -> Likelihood:
+            chosen = representative(self.Y[:count, 0], self.max_points)
+            observed = self._observed(self.X[:count], self.Y[:count], unit)[chosen, 0]
+            return Likelihood((self.X[chosen] - self.low) / self.width, observed, self.jitter,
+                              self.noise_prior if self.noisy else None, self.length_scale_prior)
+
+        hyperparameters = Hyperparameters() if self.hyperparameters is None else self.hyperparameters
+        return likelihood(len(self.Y)), hyperparameters.at(len(self.Y), likelihood, unit)
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
@@ -137,16 +142,12 @@ class GaussianProcess:
                     - np.exp(log_ndtr(z) - log_standard) * mean_gradient) / std
         return np.log(std) + log_standard, gradient
 
-    def _observed(self, X: Array, Y: Array) -> Array:  # noqa: N803
+    def _observed(self, X: Array, Y: Array, unit: float) -> Array:  # noqa: N803
         """What the Gaussian process models at evaluated points (n, d) with values (n, 1): here the values."""
         return Y
 
     def _variance_factor(self) -> float:
         return self.variance_factor
-
-    def _length_scale_std(self) -> float:
-        """Less in more than two dimensions, where a few dozen values say little about each length scale."""
-        return np.sqrt(3) * min(1.0, 2 / len(self.low))
 
     def _correlation(self, u: Array, others: Array) -> Array:
         scale = np.sqrt(5 * self.weights)
@@ -180,41 +181,56 @@ class GaussianProcess:
 
 
 class LogGaussianProcess(GaussianProcess):
-    """A model of an objective of any shape: f = lowest + scale · (exp(g) − 1), where g is a Gaussian process.
+    """A model of an objective of any shape: f = lowest + unit · scale · (exp(g) − 1), where g is a Gaussian process.
 
-    Here lowest is the lowest value so far, and scale how far the median is above it. So values that span orders of
-    magnitude do not hide what matters near the minimum, and others are changed little. What is improved is g.
+    Here lowest is the lowest value so far, and scale how far the median is above it. With the unit 1 values that span
+    orders of magnitude do not hide what matters near the minimum. With a large unit g is proportional to the values
+    themselves, which suits smooth functions. Of the two the unit is chosen that makes the values more probable. What is
+    improved is g.
     """
 
     # A search that trusts the maximum-likelihood variance may end in a local minimum, and one that never does is slow.
     # So every second proposal assumes a larger one. Predictions do not.
     variance_factor = 1.0
     larger_variance_factor = 4.0
+    units = 1.0, 1e4
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         mean, std = self._predict_observed(X)
         std = std / np.sqrt(self._variance_factor())
         lowest, scale = outcome_scale(self.Y)
-        expected = np.exp(np.minimum(mean + std ** 2 / 2, 600))
-        return lowest + scale * (expected - 1), scale * expected * np.sqrt(np.expm1(np.minimum(std ** 2, 100)))
+        exponent = np.minimum(mean + std ** 2 / 2, 600)
+        return (lowest + self.unit * scale * np.expm1(exponent),
+                self.unit * scale * np.exp(exponent) * np.sqrt(np.expm1(np.minimum(std ** 2, 100))))
 
     def expected_improvement(self, X: Array) -> Array:  # noqa: N803
         """E[max(incumbent − f, 0)] at points (n, d): (n, 1), in units of the objective.
 
-        With c = incumbent − lowest + scale it is c Φ(z) − scale · exp(mean + std² / 2) Φ(z − std), where
-        z = (log(c / scale) − mean) / std.
+        With b = unit · scale and c = incumbent − lowest + b it is c Φ(z) − b · exp(mean + std² / 2) Φ(z − std), where
+        z = (log(c / b) − mean) / std.
         """
         mean, std = self._predict_observed(X)
         _, scale = outcome_scale(self.Y)
         incumbent = self.incumbent()
         z = (incumbent - mean) / std
         log_second = np.minimum(mean + std ** 2 / 2, 600) + log_ndtr(z - std)
-        return scale * np.maximum(np.exp(incumbent + log_ndtr(z)) - np.exp(log_second), 0)
+        return self.unit * scale * np.maximum(np.exp(incumbent + log_ndtr(z)) - np.exp(log_second), 0)
 
-    def _observed(self, X: Array, Y: Array) -> Array:  # noqa: N803
+    def _most_probable(self, unit: float = 1.0) -> tuple[Likelihood, Array]:
+        fits = {unit: super(LogGaussianProcess, self)._most_probable(unit) for unit in self.units}
+        self.unit = min(self.units, key=lambda unit: self._negative_log_probability(unit, *fits[unit]))
+        return fits[self.unit]
+
+    def _negative_log_probability(self, unit: float, likelihood: Likelihood, parameters: Array) -> float:
+        """That of the values, which is that of g times the product of the derivatives of g by the values."""
+        _, scale = outcome_scale(self.Y)
+        value, _ = likelihood.negative_log_posterior(parameters)
+        return value + (np.log(unit * scale) + likelihood.y).sum()
+
+    def _observed(self, X: Array, Y: Array, unit: float) -> Array:  # noqa: N803
         lowest, scale = outcome_scale(Y)
-        return np.log1p((Y - lowest) / scale)
+        return np.log1p((Y - lowest) / (unit * scale))
 
     def _variance_factor(self) -> float:
         return (self.variance_factor, self.larger_variance_factor)[(len(self.Y) + len(self.pending)) % 2]
@@ -257,6 +273,8 @@ class SquaredGaussianProcess(GaussianProcess):
 
     # The bound says where nothing can be expected.
     trust_region = np.inf
+    # The difference from the bound may vary much more in one dimension than in another.
+    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=np.sqrt(3))
     # Where the improvement is not more than this share of the variance of g, only rounding errors are left of it.
     smallest_share = 1e-14
     log_of_nothing = -690.0
@@ -270,9 +288,6 @@ class SquaredGaussianProcess(GaussianProcess):
         """Mean and standard deviation of the objective at points (n, d), each (n, 1)."""
         mean, std = self._predict_observed(X)
         return self.lower_bound(X) + (mean ** 2 + std ** 2) / 2, std * np.sqrt(mean ** 2 + std ** 2 / 2)
-
-    def _length_scale_std(self) -> float:
-        return np.sqrt(3)
 
     def _means(self) -> Array:
         return self._improved_mean(self.low + self.width * (self.u[:len(self.y)] + 0.5))[:, 0]
@@ -313,7 +328,7 @@ class SquaredGaussianProcess(GaussianProcess):
         around = self.lower_bound(stencil)[:, 0]
         return around[0], (around[1:len(x) + 1] - around[len(x) + 1:]) / (above - below)
 
-    def _observed(self, X: Array, Y: Array) -> Array:  # noqa: N803
+    def _observed(self, X: Array, Y: Array, unit: float) -> Array:  # noqa: N803
         return np.sqrt(2 * np.maximum(Y - self.lower_bound(X), 0))
 
 

@@ -20,24 +20,26 @@ class Hyperparameters:
     all_from_the_start = 63
 
     def __init__(self) -> None:
-        self._fitted: dict[int, Array] = {}
+        self._fitted: dict[float, dict[int, Array]] = {}
 
-    def at(self, num: int, likelihood: Callable[[int], 'Likelihood']) -> Array:
+    def at(self, num: int, likelihood: Callable[[int], 'Likelihood'], unit: float = 1.0) -> Array:
         """The parameters for the first `num` evaluations.
 
         Args:
             num: 1 or more.
             likelihood: a function that returns the `Likelihood` of the first evaluations, given their number.
+            unit: what this likelihood differs in from others of the same search.
         """
         power = 1 << (num.bit_length() - 1)
         step = max(1, power // 10)
         last = num - (num - power) % step
         parameters = None
-        fitted = {}
+        fitted: dict[int, Array] = {}
+        known_fits = self._fitted.get(unit, {})
         for count in range(last if num <= self.all_from_the_start else power, last + 1, step):
-            known = self._fitted.get(count)
+            known = known_fits.get(count)
             parameters = likelihood(count).maximise(parameters) if known is None else known
             fitted[count] = parameters
-        self._fitted = fitted  # In one step: several threads may look at a search.
+        self._fitted[unit] = fitted  # In one step: several threads may look at a search.
         assert parameters is not None
         return parameters

@@ -29,6 +29,29 @@ class Prior(NamedTuple):
     std: float
 
 
+class LengthScalePrior(NamedTuple):
+    """Normal prior of the length scales' logarithms: their sum of a shared deviation and one of each dimension.
+
+    The mean is that of Hvarfner et al., arXiv 2402.02229, √2 + log(d) / 2.
+
+    Attributes:
+        shared_std: standard deviation of what all dimensions share.
+        own_std: standard deviation of what each dimension adds.
+    """
+
+    shared_std: float
+    own_std: float
+
+    def negative_log_density(self, log_length_scales: Array) -> tuple[float, Array]:
+        """Of logarithms (d,), up to a constant; and its gradient (d,)."""
+        d = len(log_length_scales)
+        deviations = log_length_scales - np.sqrt(2) - 0.5 * np.log(d)
+        # The inverse of shared² 11ᵀ + own² I, by Sherman and Morrison.
+        shared = self.shared_std ** 2 / (self.own_std ** 2 + d * self.shared_std ** 2)
+        gradient = (deviations - shared * deviations.sum()) / self.own_std ** 2
+        return float(deviations @ gradient) / 2, gradient
+
+
 class Decomposition(NamedTuple):
     """The correlation of n observations for given parameters.
 
@@ -79,16 +102,14 @@ class Likelihood:
         y: observations, (n,).
         jitter: the noise's share of the variance where it is not learned, and its smallest value where it is.
         noise_prior: prior of the noise's share; None if values are exact.
-        length_scale_std: standard deviation of the prior of each length scale's logarithm.
+        length_scale_prior: prior of the length scales.
     """
 
     def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None,
-                 length_scale_std: float = np.sqrt(3)) -> None:
-        self.u, self.y, self.jitter, self.learns_noise = u - 0.5, y, jitter, noise_prior is not None
+                 length_scale_prior: LengthScalePrior) -> None:
+        self.u, self.y, self.jitter, self.noise_prior = u - 0.5, y, jitter, noise_prior
         self.n, self.d = u.shape
-        # Hvarfner et al., arXiv 2402.02229; the standard deviation there is √3.
-        priors = [Prior(np.sqrt(2) + 0.5 * np.log(self.d), length_scale_std)] * self.d
-        self.prior_mean, self.prior_std = np.array(priors + ([] if noise_prior is None else [noise_prior])).T
+        self.length_scale_prior = length_scale_prior
 
     def decompose(self, parameters: Array) -> Decomposition:
         """Decomposes the correlation matrix.
@@ -97,7 +118,7 @@ class Likelihood:
             np.linalg.LinAlgError: it is not positive definite.
         """
         weights = np.exp(-2 * parameters[:self.d])
-        noise = float(np.exp(parameters[self.d])) if self.learns_noise else self.jitter
+        noise = float(np.exp(parameters[self.d])) if self.noise_prior else self.jitter
         scaled = self.u * np.sqrt(5 * weights)
         r = np.sqrt(squared_distances(scaled, scaled))
         slope = (1 + r) * np.exp(-r)
@@ -115,16 +136,23 @@ class Likelihood:
         inverse = lapack.dpotri(of.factor, lower=1)[0]
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         of_correlation = (inverse - np.outer(alpha, alpha) / variance) / 2
-        standardised = (parameters - self.prior_mean) / self.prior_std
-        value = self.n / 2 * np.log(variance) + np.log(np.diag(of.factor)).sum() + standardised @ standardised / 2
+        of_prior, gradient_of_prior = self._negative_log_prior(parameters)
+        value = self.n / 2 * np.log(variance) + np.log(np.diag(of.factor)).sum() + of_prior
         # Σ S_ij (u_i − u_j)² for each dimension, without an array (n, n, d).
         of_squares = of.slope * of_correlation
         sums = 2 * ((self.u ** 2 * of_squares.sum(axis=1)[:, np.newaxis]).sum(axis=0)
                     - (self.u * (of_squares @ self.u)).sum(axis=0))
         gradient = 5 / 3 * of.weights * sums
-        if self.learns_noise:
+        if self.noise_prior:
             gradient = np.r_[gradient, of.noise * np.trace(of_correlation)]
-        return value, gradient + standardised / self.prior_std
+        return float(value), gradient + gradient_of_prior
+
+    def _negative_log_prior(self, parameters: Array) -> tuple[float, Array]:
+        value, gradient = self.length_scale_prior.negative_log_density(parameters[:self.d])
+        if not self.noise_prior:
+            return value, gradient
+        standardised = (parameters[self.d] - self.noise_prior.mean) / self.noise_prior.std
+        return float(value + standardised ** 2 / 2), np.r_[gradient, standardised / self.noise_prior.std]
 
     def maximise(self, start: Array | None = None) -> Array:
         """The most probable parameters, (d,), or (d + 1,) where noise is learned.
@@ -134,14 +162,14 @@ class Likelihood:
         """
         starts = self._starts() if start is None else [start]
         bounds = [(np.log(2e-3), np.log(10 * np.sqrt(self.d)))] * self.d
-        bounds += [(np.log(self.jitter), 0.0)] * self.learns_noise
+        bounds += [(np.log(self.jitter), 0.0)] * (self.noise_prior is not None)
         return min((minimize(self.negative_log_posterior, start, jac=True, method='L-BFGS-B', bounds=bounds,
                              options={'maxiter': 50}) for start in starts), key=lambda fit: fit.fun).x
 
     def _starts(self) -> list[Array]:
         scale = np.sqrt(self.d / 2)
-        starts = [np.r_[np.full(self.d, np.log(0.15 * scale)), self.prior_mean[self.d:]]]
-        if self.learns_noise:
-            # There are often two optima: much of the variation is explained, or much of it is taken for noise.
-            starts.append(np.r_[np.full(self.d, np.log(0.5 * scale)), np.log(0.3)])
-        return starts
+        short, long = (np.full(self.d, np.log(length * scale)) for length in (0.15, 0.5))
+        if not self.noise_prior:
+            return [short]
+        # There are often two optima: much of the variation is explained, or much of it is taken for noise.
+        return [np.r_[short, self.noise_prior.mean], np.r_[long, np.log(0.3)]]

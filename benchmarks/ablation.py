@@ -1,0 +1,163 @@
+"""Measures what each part of our search of any function is worth: one is left out or changed at a time.
+
+`make bench` runs this after the others. Without a lower bound: bbob's 24 functions, instance 1, where what is whole
+wins or loses against each variant, and the article's objective in two dimensions. Searches that an interrupted run has
+finished, in build/bench, are read back. The table is printed, written to benchmarks/results/ablation.csv, and from
+there into the pages.
+"""
+
+import argparse
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+from any_function import bbob_domain, bbob_problem, functions
+from assess import spread_of
+from joblib import Parallel, delayed
+from kept import kept, search_name
+from landscapes import budget, domain, in_two, minima_of, objective_for
+from peers import starting_points
+from tables import update_pages, write
+from threadpoolctl import threadpool_limits
+
+from latent_search import distinct_distance
+from latent_search.acquisition import SpacedExpectedImprovement
+from latent_search.gaussian_process import LogGaussianProcess
+from latent_search.gpyopt_engine import propose
+from latent_search.hyperparameters import Hyperparameters
+from latent_search.likelihood import LengthScalePrior
+
+
+class LikeliestVariance(LogGaussianProcess):
+    larger_variance_factor = 1.0
+
+
+class DoubledVariance(LogGaussianProcess):
+    variance_factor = larger_variance_factor = 2.0
+
+
+class Logarithms(LogGaussianProcess):
+    units = 1.0,
+
+
+class Values(LogGaussianProcess):
+    units = 1e4,
+
+
+class OwnPriors(LogGaussianProcess):
+    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=np.sqrt(3))
+
+
+class WholeBox(LogGaussianProcess):
+    trust_region = np.inf
+
+
+class ManyCandidates(SpacedExpectedImprovement):
+    num_uniform, num_around_best = 5000, 2000
+
+
+class FullFits(Hyperparameters):
+    all_from_the_start = 1_000_000
+
+
+class Variant(NamedTuple):
+    model: type = LogGaussianProcess
+    acquisition: type = SpacedExpectedImprovement
+    spacing: float = distinct_distance
+    hyperparameters: type = Hyperparameters
+
+
+whole = 'ours, whole'
+variants = {whole: Variant(),
+            'ours, logarithms always': Variant(Logarithms),
+            'ours, values always': Variant(Values),
+            'ours, the likeliest variance always': Variant(LikeliestVariance),
+            'ours, twice the likeliest variance always': Variant(DoubledVariance),
+            'ours, prior of each length scale alone': Variant(OwnPriors),
+            'ours, no trust region': Variant(WholeBox),
+            'ours, no spacing': Variant(spacing=0.0),
+            'ours, ten times the candidates': Variant(acquisition=ManyCandidates)}
+# Of searches so long that our search takes shortcuts.
+of_long_searches = {whole: Variant(), 'ours, fitted from the start at each step': Variant(hyperparameters=FullFits)}
+
+
+def search_with(variant, objective, box, seed, num):
+    """Points (num, d) and values (num,) of a search without a lower bound."""
+    points = starting_points(box, seed)
+    values = np.vstack([objective(t[np.newaxis]) for t in points])
+    hyperparameters = variant.hyperparameters()
+    while len(points) < num:
+        model = variant.model(box, hyperparameters=hyperparameters)
+        acquisition = variant.acquisition(model, spacing=variant.spacing)
+        rng = np.random.RandomState([seed, len(points)])
+        t = propose(model, acquisition, box, points, values, rng)
+        points, values = np.vstack((points, t)), np.vstack((values, objective(t)))
+    return points, values[:, 0]
+
+
+def lowest_on_bbob(variant, function, dimensions, seed, num):
+    problem = bbob_problem(function, dimensions, instance=1)
+    with threadpool_limits(1):
+        return search_with(variant, problem, bbob_domain(dimensions), seed, num)[1].min()
+
+
+def lowest_of_digit(variant, target, seed):
+    with threadpool_limits(1):
+        return search_with(variant, objective_for(target), domain, seed, budget)[1].min()
+
+
+def on_bbob(name, variant, dimensions, seeds, num, n_jobs):
+    """The lowest value on each function, (seeds, 24)."""
+    return np.array([kept(search_name(f'bbob-{dimensions}d-{num}', name, seed), lambda seed=seed: {
+        'lowest': Parallel(n_jobs)(delayed(lowest_on_bbob)(variant, function, dimensions, seed, num)
+                                   for function in functions)})['lowest'] for seed in range(seeds)])
+
+
+def on_digits(name, variant, seeds, n_jobs):
+    """Regrets, (seeds × 10,)."""
+    minima = minima_of(in_two)
+    return np.concatenate([kept(search_name('ablation', name, seed), lambda seed=seed: {'lowest': Parallel(n_jobs)(
+        delayed(lowest_of_digit)(variant, target, seed) for target in range(10))})['lowest'] - minima
+        for seed in range(seeds)])
+
+
+def against(lowest_of_whole, lowest):
+    """Wins and losses of what is whole."""
+    return f'{(lowest_of_whole < lowest).sum()} : {(lowest_of_whole > lowest).sum()}'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--seeds', type=int, default=2, help='of each function')
+    parser.add_argument('--seeds-of-digits', type=int, default=20)
+    parser.add_argument('--dimensions', type=int, nargs='+', default=[2, 5, 10, 20])
+    parser.add_argument('--jobs', type=int, default=2, help='searches at once')
+    arguments = parser.parse_args()
+
+    rows, of_whole = [], {}
+    for name, variant in variants.items():
+        cells = []
+        for dimensions in arguments.dimensions:
+            lowest = on_bbob(name, variant, dimensions, arguments.seeds, 60, arguments.jobs)
+            cells.append(against(of_whole.setdefault(dimensions, lowest), lowest) if name != whole else '')
+        regrets = on_digits(name, variant, arguments.seeds_of_digits, arguments.jobs)
+        rows.append([name, *cells, *spread_of(regrets)[1:]])
+        print(f'... {name}, {time.strftime("%X")}', file=sys.stderr, flush=True)
+    write('ablation', ['variant', *(f'{d}-D, whole wins : loses' for d in arguments.dimensions),
+                       "the article's objective: regret, median", '90th percentile', 'worst'], rows)
+
+    rows = []
+    for dimensions in (10, 20):
+        of_both = [on_bbob(name, variant, dimensions, arguments.seeds, 200, arguments.jobs)
+                   for name, variant in of_long_searches.items()]
+        rows.append([f'{dimensions} dimensions, 200 evaluations', against(*of_both)])
+    write('ablation_fits', ['search', 'ours wins : loses against fits from the start at each step'], rows)
+    update_pages()
+
+
+if __name__ == '__main__':
+    # Imported under its name, it is imported by the other processes too.
+    import ablation
+
+    ablation.main()
