@@ -41,7 +41,7 @@ class GaussianProcess:
     # As a share of the variance. For exact values it only keeps the covariance matrix well conditioned.
     jitter = 1e-6
     noise_prior = Prior(-6.0, 3.0)
-    length_scale_prior = LengthScalePrior(shared_std=0.5, own_std=0.25)
+    length_scale_prior = LengthScalePrior(shared_std=np.sqrt(3), own_std=0.5)
     # Where values jump, as an objective does at the border of a label's region, the maximum-likelihood variance is too
     # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
     # several hundred searches.
@@ -193,6 +193,7 @@ class LogGaussianProcess(GaussianProcess):
     # So every second proposal assumes a larger one. Predictions do not.
     variance_factor = 1.0
     larger_variance_factor = 4.0
+    length_scale_prior = LengthScalePrior(shared_std=0.5, own_std=0.25)
     units = 1.0, 1e4
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803

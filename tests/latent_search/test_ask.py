@@ -123,6 +123,7 @@ def test_an_unconverged_search_keeps_its_distance_from_pending_ones(settings, mo
 def median_of_logarithmic(search, mean, std):
     """The logarithm of the median of f − lowest + scale, which is log-normal, less that of its scale."""
     lowest, scale = outcome_scale(search.Y)
+    scale *= 1e4  # The values of a quadratic function are modelled as they are.
     mean = mean - lowest + scale
     return np.log(mean / scale) - np.log1p((std / mean) ** 2) / 2
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from helpers import BOX, bound, sample, to_unit_box, wavy
-from model_helpers import expectation, root_model
-from scipy.stats import multivariate_normal, norm
+from model_helpers import expectation, log_prior, root_model
+from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
@@ -41,8 +41,8 @@ def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
     def log_density(parameters):
         constant, log_variance, log_length_scales = parameters[0], parameters[1], parameters[2:]
         correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + 1e-6 * np.eye(20)
-        prior = norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3) * min(1, 2 / d)).logpdf(log_length_scales).sum()
-        return multivariate_normal(np.full(20, constant), np.exp(log_variance) * correlation).logpdf(y[:, 0]) + prior
+        return (multivariate_normal(np.full(20, constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
+                + log_prior(log_length_scales, np.sqrt(3), 0.5))
 
     steps = np.diag(np.r_[y.std(), np.ones(d + 1)])
     central = [(log_density(fit + 1e-4 * step) - log_density(fit - 1e-4 * step)) / 2e-4 for step in steps]

@@ -98,7 +98,7 @@ def test_an_interrupt_leaves_journal_and_search_in_agreement(step, opened):
     total = interrupted(lambda: STEPS[step](opened[0]()), None)
     outcomes = {check(step, at, opened) for at in np.linspace(1, total, 25).astype(int)}
 
-    assert outcomes >= {2, 3}  # Some came before the event, and some after it.
+    assert min(outcomes) == 2 and max(outcomes) > 2  # Some came before the event, and some after it.
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_stage_is_what_a_search_that_stopped_there_knows(settings):
     np.testing.assert_array_equal(stage.next_location, search.X[len(stopped.X)])
     np.testing.assert_array_equal(last.next_location, search.suggest_next_locations()[0])
     # The next proposal is where expected improvement is highest, but for the grid.
-    assert stopped.posterior(stage.next_location[np.newaxis])[2] >= 0.95 * stage.ei.max()
+    assert stopped.posterior(stage.next_location[np.newaxis])[2] >= 0.8 * stage.ei.max()
 
 
 def test_published_posterior_after_failures_is_that_of_the_proposal(monkeypatch):

@@ -18,10 +18,14 @@ PENDING = {
 }
 
 
+class RootModel(GaussianProcess):
+    length_scale_prior = SquaredGaussianProcess.length_scale_prior
+
+
 def root_model(squared):
     """The model of g itself, in f = bound + g² / 2."""
     x = squared.X
-    return GaussianProcess(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
+    return RootModel(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
 
 
 def expectation(function, mean, std, low=-np.inf, high=np.inf):
@@ -73,12 +77,18 @@ def conditioned(model, x, y, t, believed=None):
     return mean, np.sqrt(model.variance_factor * variance * np.maximum(share, 0))
 
 
+def log_prior(log_length_scales, shared_std, own_std):
+    """The log density of the logarithms of length scales, (d,)."""
+    d = len(log_length_scales)
+    return multivariate_normal(np.full(d, np.sqrt(2) + np.log(d) / 2),
+                               shared_std ** 2 + own_std ** 2 * np.eye(d)).logpdf(log_length_scales)
+
+
 def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_noise):
     """The log density of values (n, 1) with noise, and of the parameters where they have a prior."""
-    d = len(log_length_scales)
     correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + np.exp(log_noise) * np.eye(len(x))
     return (multivariate_normal(np.full(len(x), constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
-            + norm(np.sqrt(2) + np.log(d) / 2, np.sqrt(3) * min(1, 2 / d)).logpdf(log_length_scales).sum()
+            + log_prior(log_length_scales, np.sqrt(3), 0.5)
             + norm(-6, 3).logpdf(log_noise))
 
 
