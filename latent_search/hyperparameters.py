@@ -28,7 +28,7 @@ class Hyperparameters:
         Args:
             num: 1 or more.
             likelihood: a function that returns the `Likelihood` of the first evaluations, given their number.
-            unit: what this likelihood differs in from others of the same search.
+            unit: the unit in which a `LogGaussianProcess` takes logarithms; each has parameters of its own.
         """
         power = 1 << (num.bit_length() - 1)
         step = max(1, power // 10)

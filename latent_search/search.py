@@ -45,11 +45,11 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
                      journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
     """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
 
-    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: the logarithm of
-    how far they are above the lowest, noisy values as they are. The next one is where the expected improvement is
-    highest, at a distance from those that are there, in many dimensions near the best; see `gaussian_process` and
-    `acquisition`. Beyond 300 evaluations the model is of 300 of them. The search starts with six points that fill the
-    box evenly (Sobol).
+    A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: exact values or,
+    if that fits better, the logarithm of how far they are above the lowest; noisy values as they are. The next
+    evaluation is where the expected improvement is highest, at a distance from those that are there, in many dimensions
+    near the best; see `gaussian_process` and `acquisition`. Beyond 300 evaluations the model is of 300 of them. The
+    search starts with six points that fill the box evenly (Sobol).
 
     Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
 
