@@ -140,7 +140,9 @@ def main():
         cells = []
         for dimensions in arguments.dimensions:
             lowest = on_bbob(name, variant, dimensions, arguments.seeds, 60, arguments.jobs)
-            cells.append(against(of_whole.setdefault(dimensions, lowest), lowest) if name != whole else '')
+            if name == whole:
+                of_whole[dimensions] = lowest
+            cells.append('' if name == whole else against(of_whole[dimensions], lowest))
         regrets = on_digits(name, variant, arguments.seeds_of_digits, arguments.jobs)
         rows.append([name, *cells, *spread_of(regrets)[1:]])
         print(f'... {name}, {time.strftime("%X")}', file=sys.stderr, flush=True)
