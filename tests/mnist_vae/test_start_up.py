@@ -28,6 +28,8 @@ STAND_IN = """
 import sys, types
 
 layers, ops = types.ModuleType('keras.layers'), types.SimpleNamespace(zeros=lambda shape: None)
+layers.Conv2DTranspose = object
+saving = types.SimpleNamespace(register_keras_serializable=lambda package: lambda layer: layer)
 """
 
 PROBE = """
