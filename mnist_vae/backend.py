@@ -128,8 +128,8 @@ def check_precision(precision):
     return native if precision == 'auto' else precision
 
 
-# Objectives contain decoders, and are unpickled in other processes, which then import this module before the decoders.
-# Its name in the files of models is that of the package of the other layers.
+# A decoder can be unpickled only where its layers are registered. In another process an objective imports this module,
+# but not `vae_opt_util`, where the other layers are. Files of models name all of them by that package.
 @keras.saving.register_keras_serializable(package='vae_opt_util')
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's layer with a bias gradient that is right in bfloat16.

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -50,6 +50,20 @@ def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
     assert (np.log(2e-3) < fit[2:]).all() and (fit[2:] < np.log(10 * np.sqrt(d))).all()
     np.testing.assert_allclose(central, 0, atol=0.01)
     assert all(log_density(fit + 0.2 * sign * step) < log_density(fit) for step in steps for sign in (-1, 1))
+
+
+@pytest.mark.parametrize('model, shared_std, own_std', [
+    (GaussianProcess, np.sqrt(3), 0.5), (LogGaussianProcess, 0.5, 0.25), (SquaredGaussianProcess, 0, np.sqrt(3))])
+@pytest.mark.parametrize('d', [1, 3])
+def test_prior_of_the_length_scales(model, shared_std, own_std, d, rng):
+    prior = model.length_scale_prior
+    a, b = rng.normal(size=(2, d))
+    (of_a, gradient), (of_b, _) = prior.negative_log_density(a), prior.negative_log_density(b)
+
+    assert of_a - of_b == pytest.approx(log_prior(b, shared_std, own_std) - log_prior(a, shared_std, own_std))
+    central = [(prior.negative_log_density(a + step)[0] - prior.negative_log_density(a - step)[0]) / 2e-5
+               for step in 1e-5 * np.eye(d)]
+    np.testing.assert_allclose(gradient, central, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['gp', 'squared'])
