@@ -266,10 +266,14 @@ class SquaredGaussianProcess(GaussianProcess):
     steep objective's plateaus and valleys closer together. Gunter et al., arXiv 1411.0439, and Nguyen and Osborne,
     arXiv 1905.02685, do the same for a bound that is a number; here it is a function.
 
+    Noisy values below the bound count as values on it. The noise that is learned is that of g, the same everywhere.
+
     Args:
         domain: as for `GaussianProcess`.
         lower_bound: a function of points (n, d) that returns values (n, 1).
+        noisy: as for `GaussianProcess`.
         pending: as for `GaussianProcess`. What is fantasized is g.
+        hyperparameters: as for `GaussianProcess`.
     """
 
     # The bound says where nothing can be expected.
@@ -280,9 +284,9 @@ class SquaredGaussianProcess(GaussianProcess):
     smallest_share = 1e-14
     log_of_nothing = -690.0
 
-    def __init__(self, domain: Array, lower_bound: Callable[[Array], Array], pending: ArrayLike = (),
-                 hyperparameters: Hyperparameters | None = None) -> None:
-        super().__init__(domain, pending=pending, hyperparameters=hyperparameters)
+    def __init__(self, domain: Array, lower_bound: Callable[[Array], Array], noisy: bool = False,
+                 pending: ArrayLike = (), hyperparameters: Hyperparameters | None = None) -> None:
+        super().__init__(domain, noisy, pending, hyperparameters)
         self.lower_bound = lower_bound
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803

@@ -60,7 +60,7 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
         seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
         lower_bound: a cheap function of points, float64 (n, d), that returns values, (n, 1), which are never above the
             objective, such as `nll_prior` for the article's objectives. Only the difference is modelled. Without it,
-            the whole objective is.
+            the whole objective is. Where values are noisy, it is a bound of what they are without noise.
         published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
             of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
             starting points.
@@ -77,9 +77,9 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
 
     Raises:
         ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, options
-            exclude each other (a lower bound needs exact values; the article's settings know no bound, noise or
-            spacing), the spacing is not a number between 0 and 1, the lower bound does not return such values, or the
-            journal is damaged or has values below the bound.
+            exclude each other (the article's settings know no bound, noise or spacing), the spacing is not a number
+            between 0 and 1, the lower bound does not return such values, or the journal is damaged or has exact values
+            below the bound.
         JournalInUseError: another process writes to the journal.
         OSError: the journal cannot be read or written.
     """
@@ -111,9 +111,6 @@ class LatentOptimizer:
     def __init__(self, objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
                  lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
                  spacing: float | None = None, journal: os.PathLike[str] | str | None = None) -> None:
-        if noisy and lower_bound is not None:
-            raise ValueError('lower_bound is for exact values: noisy ones may be below any bound. Leave out one of '
-                             'lower_bound and noisy.')
         if spacing is not None and not (isinstance(spacing, (int, float)) and 0 < spacing < 1):
             raise ValueError(f"spacing must be a number between 0 and 1, a share of the box's sides, got {spacing!r}.")
         if published and (noisy or lower_bound is not None or spacing is not None):
@@ -637,6 +634,8 @@ class LatentOptimizer:
 
     def _lowest_value(self, t: Array) -> float:
         """The lowest value at a point (1, d) that does not contradict the bound, but for rounding errors."""
+        if self.noisy:
+            return -np.inf
         bound = self._bound(t)[0, 0]
         return bound - 1e-6 * max(1.0, abs(bound)) if np.isfinite(bound) else bound
 
@@ -685,7 +684,7 @@ class LatentOptimizer:
         if self.lower_bound is not None:
             # In floating point low + (high − low) can be above high, and the bound may not be known there.
             model = SquaredGaussianProcess(self.domain, lambda t: self._bound(np.clip(t, *self.domain.T)) / unit,
-                                           pending, self._hyperparameters)
+                                           self.noisy, pending, self._hyperparameters)
         else:
             model = (GaussianProcess if self.noisy else LogGaussianProcess)(
                 self.domain, self.noisy, pending, self._hyperparameters)

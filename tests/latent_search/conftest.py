@@ -54,6 +54,15 @@ def noisy(rng):
 
 
 @pytest.fixture
+def noisy_squared(rng):
+    """A model of noisy values, some of which are below the bound."""
+    x = sample(rng, 25)
+    y = wavy(x) + 0.3 * rng.normal(size=(len(x), 1))
+    y[:3] = bound(x[:3]) - 0.1
+    return SquaredGaussianProcess(BOX[:2], bound, noisy=True).fit(x, y)
+
+
+@pytest.fixture
 def path(tmp_path):
     return tmp_path / 'journal.csv'
 

@@ -105,7 +105,7 @@ def test_proposal_has_nearly_the_highest_improvement_where_success_is_likely(set
         assert 1000 < len(t) < 9900
 
 
-@pytest.mark.parametrize('name', ['logarithmic', 'noisy', 'squared'])
+@pytest.mark.parametrize('name', ['logarithmic', 'noisy', 'squared', 'noisy_squared'])
 def test_proposal_where_all_is_likely_to_fail(name, request):
     model = request.getfixturevalue(name)
     # More and more failures to the right.

@@ -109,9 +109,20 @@ def test_the_articles_settings_know_neither_bound_nor_noise(settings):
         create_optimizer(None, SQUARE, published=True, **settings)
 
 
-def test_a_lower_bound_is_for_exact_values():
-    with pytest.raises(ValueError, match='lower_bound is for exact values.*Leave out one of'):
-        create_optimizer(None, SQUARE, lower_bound=quadratic, noisy=True)
+def test_noisy_values_may_be_below_the_bound(path):
+    def search():
+        return create_optimizer(None, SQUARE, lower_bound=quadratic, noisy=True, journal=path)
+
+    t = create_grid(SQUARE, points=4)[2]
+    first = search()
+    first.add_known(np.vstack((t, t)), np.vstack((quadratic(t) - 1, quadratic(t) + 1)))
+    proposal = first.ask()[0].t
+    first.close()
+    resumed = search()
+    mean = resumed.posterior(t)[0]
+
+    assert (mean >= quadratic(t)).all() and np.abs(mean - quadratic(t)).max() < 1
+    np.testing.assert_array_equal(resumed.pending[0].t, proposal)
 
 
 def test_masked_values_are_refused_like_nan():

@@ -111,7 +111,7 @@ def test_gradient_where_the_root_is_negative():
 
 
 @pytest.mark.parametrize('which', PENDING)
-@pytest.mark.parametrize('name', ['gp', 'noisy', 'logarithmic', 'squared'])
+@pytest.mark.parametrize('name', ['gp', 'noisy', 'logarithmic', 'squared', 'noisy_squared'])
 def test_gradient_of_log_ei_with_noise_and_pending_points(name, which, request, rng):
     model = request.getfixturevalue(name)
     t = sample(rng, 20)

@@ -24,14 +24,20 @@ def test_finds_the_minimum_of_a_quadratic(published, max_iter):
 
 
 @pytest.mark.slow
-def test_lower_bound_helps():
+@pytest.mark.parametrize('noise', [0.0, 0.5])
+def test_lower_bound_helps(noise):
     """Like the article's objective: the prior, and beside it something that is 0 in one region and high outside."""
     def objective(t):
         outside = np.maximum(np.linalg.norm(t - 1.5, axis=1, keepdims=True) - 1, 0)
         return prior(t) + 18 * np.tanh(outside)
 
-    best = [[run(objective, seed=seed, max_iter=24, lower_bound=bound).Y.min() for seed in range(5)]
-            for bound in (prior, None)]
+    def found(seed, bound):
+        rng = np.random.default_rng(seed)
+        search = run(lambda t: objective(t) + noise * rng.normal(), seed=seed, max_iter=24, lower_bound=bound,
+                     noisy=noise > 0)
+        return objective(search.recommend().t[np.newaxis]).item()
+
+    best = [[found(seed, bound) for seed in range(5)] for bound in (prior, None)]
 
     assert np.median(best[0]) < np.median(best[1]) - 0.01
 

@@ -108,7 +108,7 @@ def with_noise(rng, y, noise):
 def refitted(model, pending):
     """The same kind of model of the same evaluations, with pending experiments beside them."""
     domain = BOX[:model.X.shape[1]]
-    other = (SquaredGaussianProcess(domain, bound, pending) if isinstance(model, SquaredGaussianProcess)
+    other = (SquaredGaussianProcess(domain, bound, model.noisy, pending) if isinstance(model, SquaredGaussianProcess)
              else type(model)(domain, model.noisy, pending))
     return other.fit(model.X, model.Y)
 
@@ -116,7 +116,7 @@ def refitted(model, pending):
 def observed(model):
     """What the Gaussian process is of."""
     if isinstance(model, SquaredGaussianProcess):
-        return np.sqrt(2 * (model.Y - bound(model.X)))
+        return np.sqrt(2 * np.maximum(model.Y - bound(model.X), 0))
     if isinstance(model, LogGaussianProcess):
         lowest, scale = outcome_scale(model.Y)
         return np.log1p((model.Y - lowest) / scale)
