@@ -20,7 +20,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-r
 comma := ,
 
 .PHONY: run test test-all test-long test-backends test-outputs test-jax test-torch test-browser test-pages lab \
-    explore images train bench notebook docs clean
+    explore images train bench bench-training notebook docs clean
 
 run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
@@ -80,9 +80,12 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
 	$(BIN)/python benchmarks/tables.py
 
-bench: $(BENCH_BIN)/installed  ## compare searches, and trainings, and write the tables and figures of docs/
-	for part in search typical many_dimensions any_function ablation choices training readings; do \
+bench: $(BENCH_BIN)/installed  ## compare searches, and write their tables and figures in docs/
+	for part in search typical many_dimensions any_function ablation; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part.py || exit 1; done
+
+bench-training: $(BENCH_BIN)/installed  ## compare recipes and trainings, and write their tables and figures in docs/
+	for part in choices training readings; do TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part.py || exit 1; done
 
 $(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv build/bench-venv

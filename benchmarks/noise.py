@@ -8,8 +8,8 @@ from assess import spread_of
 from joblib import Parallel, delayed
 from kept import kept, search_name
 from landscapes import budget, domain, in_two, minima_of, models, objective_for
-from peers import botorch_noisy, ours_noisy, uniform
-from tables import write
+from peers import botorch_noisy, botorch_noisy_with_prior, ours_noisy, ours_noisy_with_prior, uniform
+from tables import with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
 from vae_opt_util import nll_all_targets
@@ -20,7 +20,10 @@ def uniform_noisy(objective, domain, seed, budget):
     return points, values, points[values.argmin()]
 
 
-methods = {'random': uniform_noisy, 'ours, noisy': ours_noisy, 'BoTorch, inferred noise': botorch_noisy}
+with_botorch = {'BoTorch with the prior, inferred noise': botorch_noisy_with_prior,
+                'BoTorch, inferred noise': botorch_noisy}
+methods = {'ours, noisy': ours_noisy_with_prior, 'random': uniform_noisy,
+           'ours, noisy, no lower bound': ours_noisy, **with_botorch}
 # Standard deviations, nats.
 sizes = 0.1, 0.5
 
@@ -39,16 +42,21 @@ def recommended_points(method, seed, size, n_jobs):
         delayed(recommended)(method, target, seed, size) for target in range(10))})['points']
 
 
-def measure_noise(num_seeds, n_jobs):
-    """Ten targets × seeds with each method and size of the noise."""
+def measure_noise(seeds, n_jobs):
+    """Ten targets × seeds with each size of the noise.
+
+    Args:
+        seeds: a dict from names of methods to their number of seeds.
+        n_jobs: number of processes.
+    """
     label_probs, minima, rows = models()[in_two]['label_probs'], minima_of(in_two), []
     for size in sizes:
-        for method in methods:
+        for method, num_seeds in seeds.items():
             regrets = []
             for seed in range(num_seeds):
                 points = recommended_points(method, seed, size, n_jobs)
                 regrets += list(np.diag(nll_all_targets(label_probs, points)) - minima)
                 print(f'... noise {size}, {method}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
-            rows.append([size, method, *spread_of(np.array(regrets))])
-    write('noise', ['noise, nats', 'method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst'],
-          rows)
+            rows.append([f'{method}, noise of {size} nats', *spread_of(np.array(regrets))])
+    write('noise', ['method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst'],
+          with_those_of_before('noise', rows))

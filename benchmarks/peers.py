@@ -9,7 +9,8 @@ All start alike and know the same, as far as a library lets itself be told:
   CMA-ES have none.
 - Values are exact. For a Gaussian process of BoTorch or scikit-optimize this means noise of a fixed tiny variance, for
   Optuna a setting; SMAC and GPyOpt as published learn the noise.
-- `ours` and `botorch_with_prior` know the term of the objective that depends on the point alone, all others do not.
+- `ours`, `botorch_with_prior` and what is named like them know the term of the objective that depends on the point
+  alone, all others do not.
 """
 
 import math
@@ -72,11 +73,15 @@ def without_bound(objective, domain, seed, budget):
     return ours(objective, domain, seed, budget, lower_bound=None)
 
 
-def ours_noisy(objective, domain, seed, budget):
+def ours_noisy(objective, domain, seed, budget, lower_bound=None):
     """Our search for noisy values; also returns the point that it recommends, (d,)."""
-    search = create_optimizer(objective, domain, seed, noisy=True)
+    search = create_optimizer(objective, domain, seed, lower_bound=lower_bound, noisy=True)
     points, values = evaluated(search, budget)
     return points, values, search.recommend().t
+
+
+def ours_noisy_with_prior(objective, domain, seed, budget):
+    return ours_noisy(objective, domain, seed, budget, lower_bound=nll_prior)
 
 
 def as_published(objective, domain, seed, budget, num_threads=1):
@@ -179,13 +184,8 @@ def botorch(objective, domain, seed, budget):
 
 def botorch_with_prior(objective, domain, seed, budget):
     """What `ours` knows, by BoTorch's own means: f = prior + g² / 2, of which only g is modelled, as in `ours`."""
-    def improved(samples, X):  # noqa: N803 (BoTorch's name)
-        return -(prior_of(X) + samples[..., 0] ** 2 / 2)
-
     def propose(x, y):
-        # The objective's floor under probabilities takes values 1e-8 below the prior.
-        g = (2 * (y - prior_of(x).unsqueeze(-1)).clamp(min=0)).sqrt()
-        return maximised(qLogExpectedImprovement(fitted(x, g, domain), best_f=(-y).max(),
+        return maximised(qLogExpectedImprovement(fitted(x, root_above_prior(x, y), domain), best_f=(-y).max(),
                                                  objective=GenericMCObjective(improved)), domain)
 
     return from_starting_points(propose, objective, domain, seed, budget)
@@ -203,6 +203,35 @@ def botorch_noisy(objective, domain, seed, budget):
     x, y = torch.tensor(points), torch.tensor(values).unsqueeze(-1)
     mean = fitted(x, -y, domain, exact=False).posterior(x).mean
     return points, values, points[mean.argmax()]
+
+
+def botorch_noisy_with_prior(objective, domain, seed, budget):
+    """As `botorch_noisy`, of g in f = prior + g² / 2: the noise that is inferred is that of g, as in ours."""
+    def model_of(x, y):
+        return fitted(x, root_above_prior(x, y), domain, exact=False)
+
+    def propose(x, y):
+        return maximised(qLogNoisyExpectedImprovement(model_of(x, y), x, objective=GenericMCObjective(improved)),
+                         domain)
+
+    points, values = from_starting_points(propose, objective, domain, seed, budget)
+    x, y = torch.tensor(points), torch.tensor(values).unsqueeze(-1)
+    g = model_of(x, y).posterior(x)
+    mean = prior_of(x).unsqueeze(-1) + (g.mean ** 2 + g.variance) / 2
+    return points, values, points[mean.argmin()]
+
+
+def root_above_prior(x, y):
+    """The root g of values y = prior + g² / 2, (n, 1), at points x, (n, d).
+
+    Noise takes values below the prior, and so does the objective's floor under probabilities, by 1e-8.
+    """
+    return (2 * (y - prior_of(x).unsqueeze(-1)).clamp(min=0)).sqrt()
+
+
+def improved(samples, X):  # noqa: N803 (BoTorch's name)
+    """What is maximised, for samples of g, (…, n, 1), at points, (…, n, d): (…, n)."""
+    return -(prior_of(X) + samples[..., 0] ** 2 / 2)
 
 
 def from_starting_points(propose, objective, domain, seed, budget):

@@ -18,7 +18,8 @@ from assess import curve, of_best_header, regrets_of, summary, summary_header, w
 from claims import measure_claims
 from growth import measure_growth, measure_known
 from landscapes import budget, domain, in_ten, in_two, minima_of, models, objective_for, of_regressor
-from noise import measure_noise
+from noise import measure_noise, with_botorch
+from noise import methods as of_noise
 from peers import as_published, as_published_all_threads
 from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_starts
 from tables import fixed, update_pages, with_those_of_before, write, write_file
@@ -40,8 +41,10 @@ parts = {'times': 'seconds of a search and of an evaluation, one after the other
 minutes = {'times': 6, 'growth': 5, 'judge': 1, 'published': 1, 'searches': 140, 'ten': 25, 'regressor': 75,
            'noise': 45, 'claims': 1}
 
-in_the_regressors_space = ('random', 'GPyOpt as published', 'ours', 'BoTorch with the prior', 'ours, no lower bound',
+in_the_regressors_space = ('random', 'ours', 'BoTorch with the prior', 'GPyOpt as published', 'ours, no lower bound',
                            'BoTorch LogEI', 'scikit-optimize EI')
+# Ten seconds a search, or more.
+slow = shared, 'SMAC', *with_botorch
 # Half a minute a search, or more.
 slowest = 'GPyOpt as published, batches of 4',
 slowest_in_ten = 'GPyOpt as published', 'BoTorch LogEI', 'BoTorch with the prior', 'TuRBO'
@@ -160,18 +163,18 @@ def measure_ten(seeds, n_jobs):
           with_those_of_before('ten_dimensions', rows))
 
 
-def measure_regressor(num_seeds, n_jobs):
+def measure_regressor(seeds, n_jobs):
     """The second landscape in two dimensions."""
     minima = minima_of(of_regressor)
-    results = run_seeds(dict.fromkeys(in_the_regressors_space, num_seeds), n_jobs, of_regressor)
-    write('regressor', ['method', *summary_header],
-          [[name, *summary(*regrets_of(of_seeds, minima))] for name, of_seeds in results.items()])
+    write('regressor', ['method', *summary_header], with_those_of_before('regressor', [
+        [name, *summary(*regrets_of(of_seeds, minima))]
+        for name, of_seeds in run_seeds(seeds, n_jobs, of_regressor).items()]))
 
 
-def seeds_of(arguments, names, slow):
+def seeds_of(arguments, names, slowest=()):
     """A dict from names of methods, those that the arguments ask for, to their number of seeds."""
-    return {name: arguments.seeds_of_others if name == shared else
-            arguments.seeds_of_slowest if name in slow else arguments.seeds
+    return {name: arguments.seeds_of_slowest if name in slowest else
+            arguments.seeds_of_slow if name in slow else arguments.seeds
             for name in names if name in (arguments.methods or names)}
 
 
@@ -180,7 +183,8 @@ def main():
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=list(parts), choices=parts)
     parser.add_argument('--methods', nargs='+', help='of the searches (default: all); rows of others stay as they are')
-    parser.add_argument('--seeds-of-others', type=int, default=5, help='of searches that share all ten probabilities')
+    parser.add_argument('--seeds-of-slow', type=int, default=5,
+                        help='of SMAC, of BoTorch under noise, and of searches that share all ten probabilities')
     parser.add_argument('--seeds-of-slowest', type=int, default=2,
                         help='of what takes longest: batches of GPyOpt, and other libraries in ten dimensions')
     arguments = parser.parse_args()
@@ -194,8 +198,8 @@ def main():
             seeds_of(arguments, (*methods, fresh, shared, *warm_starts, *batches), slowest), n_jobs=2),
         'ten': lambda: measure_ten(seeds_of(arguments, (
             'random', 'ours', 'ours, no lower bound', *warm_starts, 'CMA-ES', *slowest_in_ten), slowest_in_ten), 2),
-        'regressor': lambda: measure_regressor(arguments.seeds, n_jobs=2),
-        'noise': lambda: measure_noise(arguments.seeds, n_jobs=2),
+        'regressor': lambda: measure_regressor(seeds_of(arguments, in_the_regressors_space), n_jobs=2),
+        'noise': lambda: measure_noise(seeds_of(arguments, of_noise), n_jobs=2),
         'claims': lambda: measure_claims(arguments.seeds, n_jobs=2)}
     for part in arguments.parts:
         print(f'{part}: {parts[part]}; about {minutes[part]} minutes on two cores', file=sys.stderr,

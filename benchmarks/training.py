@@ -1,6 +1,6 @@
 """Measures trainings: seconds in float32 and bfloat16, what each model reaches with three seeds, the article's recipe.
 
-`make bench` runs this after the searches. Part `seeds` trains each model with three seeds, and part `article` each of
+`make bench-training` runs this. Part `seeds` trains each model with three seeds, and part `article` each of
 the article's VAEs with its recipe and with ours: 30 trainings on MNIST in all, three hours on two cores, less with
 `--jobs 12` on a GPU. Trainings that an interrupted run or `make train` has finished, in build/checkpoints, are read
 back. Part `seconds` measures epochs one at a time, in rounds in which each model and precision has its turn: nothing

@@ -89,8 +89,8 @@ def test_images_passes_on_variables(variables, command, make):
 
 def test_commands_of_the_readme_exist(make):
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    for target in ('run', 'test', 'test-all', 'test-browser', 'explore', 'lab', 'images', 'train', 'bench', 'notebook',
-                   'docs', 'clean'):
+    for target in ('run', 'test', 'test-all', 'test-browser', 'explore', 'lab', 'images', 'train', 'bench',
+                   'bench-training', 'notebook', 'docs', 'clean'):
         assert f'make {target}' in readme
         assert make('--dry-run', target).returncode == 0
 
