@@ -1,11 +1,11 @@
-"""Chooses recipes on the validation split: the last twelfth of the training images, on which nothing is trained here.
+"""Compares recipes on the validation split: the last twelfth of the training images, on which nothing is trained here.
 
-`python benchmarks/choices.py` trains a VAE, the classifier and the judge with each candidate and some seeds, which are
-not those of the pretrained models; `python benchmarks/choices.py judge` only those named, and keeps the other rows. The
-VAE has the classifier as predictor; all VAEs share what is chosen for it. `latent-constraints` chooses the weight of
-how far the actor moves a point, and the number of gradient steps, in the latent space of the pretrained VAE, by the
-Fréchet distance of what is generated from the validation images. Test images are not read. Trainings that an
-interrupted run has finished, in build/checkpoints, are read back.
+`python benchmarks/choices.py` trains a VAE, the classifier and the judge with each candidate; `python
+benchmarks/choices.py judge` only those named, and keeps the other rows. Seeds are not those of the pretrained models.
+The VAE has the classifier as predictor; all VAEs share its recipe. `latent-constraints` chooses the weight of how far
+the actor moves a point, and the number of gradient steps, in the latent space of the pretrained VAE, by the Fréchet
+distance of what is generated from the validation images. Test images are not read. Trainings that an interrupted run
+has finished, in build/checkpoints, are read back. One seed takes about an hour on two cores, with `--jobs 2`.
 """
 
 import argparse
@@ -17,15 +17,17 @@ from tables import update_pages, with_those_of_before, write
 from alternatives import constrain, constrain_with_gradients, sample_prior, train_latent_constraints
 from mnist_vae.data import load_data, num_labels
 from mnist_vae.measures import assess_generated, create_features, median_and_spread, predict
-from vae_opt_util import ARTICLE_RECIPE, VAE_RECIPE, checkpoints_dir, load_pretrained, train
+from vae_opt_util import ARTICLE_RECIPE, RECIPES, VAE_RECIPE, checkpoints_dir, load_pretrained, train
 
 seeds = 100, 101, 102
 # Of the images that latent constraints generate with each seed, the judge is to read this share as wanted.
 required_share = 0.97
+# In which candidates differ.
+recipe_fields = 'epochs', 'learning_rate', 'learning_rate_decay', 'warm_up_steps', 'ema_momentum'
 
-# For each model: by what it is chosen, whether that is to be high, and recipes.
+# For each model: by what its recipe is chosen, and candidates.
 candidates = {
-    'vae-predictor-softmax': ('−ELBO', False, {
+    'vae-predictor-softmax': ('−ELBO', {
         "article's": ARTICLE_RECIPE,
         'decay': ARTICLE_RECIPE._replace(learning_rate_decay=0.85, warm_up_steps=100),
         'averages': VAE_RECIPE,
@@ -33,13 +35,13 @@ candidates = {
         'averages, rate 0.003': VAE_RECIPE._replace(learning_rate=0.003),
         'averages, momentum 0.999': VAE_RECIPE._replace(ema_momentum=0.999)}),
     # The objective asks it for probabilities.
-    'classifier': ('cross-entropy', False, {
+    'classifier': ('cross-entropy', {
         'decay, 5 epochs': ARTICLE_RECIPE._replace(epochs=5, learning_rate_decay=0.8, warm_up_steps=100),
         'decay, 8 epochs': ARTICLE_RECIPE._replace(epochs=8, learning_rate_decay=0.7, warm_up_steps=100),
         'averages, 5 epochs': VAE_RECIPE._replace(epochs=5),
         'averages, 8 epochs': VAE_RECIPE._replace(epochs=8)}),
     # It only reads labels.
-    'judge': ('accuracy', True, {
+    'judge': ('accuracy', {
         'decay 0.7, 12 epochs': ARTICLE_RECIPE._replace(epochs=12, learning_rate_decay=0.7),
         'decay 0.8, 18 epochs': ARTICLE_RECIPE._replace(epochs=18, learning_rate_decay=0.8),
         'decay 0.85, 24 epochs': ARTICLE_RECIPE._replace(epochs=24, learning_rate_decay=0.85),
@@ -57,32 +59,22 @@ def last_epoch(name, recipe, seed, precision):
     return reached | {'−ELBO': history[-1]['val_reconstruction'] + history[-1]['val_kl']}
 
 
-def choose_recipes(names, precision, n_jobs):
-    """Trains each model with its candidates, and chooses by what they reach on the validation images."""
-    jobs = {(name, candidate): recipe for name in names for candidate, recipe in candidates[name][2].items()}
-    found = iter(Parallel(n_jobs=n_jobs)(
-        delayed(last_epoch)(name, recipe, seed, precision)
-        for (name, _), recipe in jobs.items() for seed in seeds))
-    reached = {job: [next(found) for _ in seeds] for job in jobs}
+def compare_recipes(names, num_seeds, precision, n_jobs):
+    """Trains each model with its candidates: what they reach on the validation images."""
+    jobs = [(name, candidate, recipe) for name in names for candidate, recipe in candidates[name][1].items()]
+    found = iter(Parallel(n_jobs=n_jobs)(delayed(last_epoch)(name, recipe, seed, precision)
+                                         for name, _, recipe in jobs for seed in seeds[:num_seeds]))
+    decimals = {'−ELBO': 2, 'cross-entropy': 4, 'accuracy': 2}
     rows = []
-    for name in names:
-        measure, high, recipes = candidates[name]
-        medians = {candidate: np.median([of_seed[measure] for of_seed in reached[name, candidate]])
-                   for candidate in recipes}
-        chosen = (max if high else min)(medians, key=medians.get)
-        for candidate, recipe in recipes.items():
-            of_seeds = reached[name, candidate]
-            decimals = {'−ELBO': 2, 'cross-entropy': 4}
-            rows.append([name, candidate, recipe.epochs, recipe.learning_rate, recipe.learning_rate_decay,
-                         recipe.warm_up_steps, recipe.ema_momentum,
-                         *(median_and_spread([of_seed[key] for of_seed in of_seeds], places)
-                           if key in of_seeds[0] else '' for key, places in decimals.items()),
-                         median_and_spread([of_seed['accuracy'] for of_seed in of_seeds], 2),
-                         f'by {measure}' if candidate == chosen else ''])
+    for name, candidate, recipe in jobs:
+        of_seeds = [next(found) for _ in range(num_seeds)]
+        rows.append([name, candidate, *(recipe._asdict()[field] for field in recipe_fields), num_seeds,
+                     *(median_and_spread([of_seed[key] for of_seed in of_seeds], places) if key in of_seeds[0] else ''
+                       for key, places in decimals.items()),
+                     f'by {candidates[name][0]}' if recipe == RECIPES[name] else ''])
     if rows:
-        write('choices', ['model', 'candidate', 'epochs', 'learning rate', 'decay', 'warm-up steps', 'momentum',
-                          '−ELBO', 'cross-entropy', 'accuracy, %', 'chosen'],
-              with_those_of_before('choices', rows))
+        write('choices', ['model', 'candidate', *(field.replace('_', ' ') for field in recipe_fields), 'seeds',
+                          '−ELBO', 'cross-entropy', 'accuracy, %', 'chosen'], with_those_of_before('choices', rows))
 
 
 def choose_constraints(num=100, weights=(0.03, 0.1, 0.3, 1.0), steps=(10, 30, 100)):
@@ -123,12 +115,14 @@ def choose_constraints(num=100, weights=(0.03, 0.1, 0.3, 1.0), steps=(10, 30, 10
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('names', nargs='*', default=[*candidates, 'latent-constraints'], help='default: all')
+    parser.add_argument('--seeds', type=int, default=1, choices=range(1, len(seeds) + 1), help='of the trainings')
     parser.add_argument('--precision', default='auto')
     parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
     arguments = parser.parse_args()
     if 'latent-constraints' in arguments.names:
         choose_constraints()
-    choose_recipes([name for name in arguments.names if name in candidates], arguments.precision, arguments.jobs)
+    compare_recipes([name for name in arguments.names if name in candidates], arguments.seeds, arguments.precision,
+                    arguments.jobs)
     update_pages()
 
 
