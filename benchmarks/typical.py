@@ -2,9 +2,9 @@
 
 `make bench` runs this after the searches. For each of ten targets and 20 seeds, a search with 52 evaluations decodes
 its ten best distinct points, and the judge reads the images. The Fréchet distance is that of the hundred images of one
-seed from MNIST's test images, so all rows compare sets of the same size. Part `spacings`
-chooses the spacing of the last row, with other seeds and the validation images: it has the lowest Fréchet distance of
-those with which the judge reads 97% as the target. Each part takes about ten minutes on two cores.
+seed from MNIST's test images, so all rows compare sets of the same size. Part `spacings` chooses the spacing of the
+last row, with other seeds and the validation images: it has the lowest Fréchet distance of those with which the judge
+reads 97% as the target. Each part takes about ten minutes on two cores.
 The tables are printed, written to benchmarks/results/, and from there into the pages.
 """
 
