@@ -5,7 +5,7 @@ benchmarks/choices.py judge` only those named, and keeps the other rows. Seeds a
 The VAE has the classifier as predictor; all VAEs share its recipe. `latent-constraints` chooses the weight of how far
 the actor moves a point, and the number of gradient steps, in the latent space of the pretrained VAE, by the Fréchet
 distance of what is generated from the validation images. Test images are not read. Trainings that an interrupted run
-has finished, in build/checkpoints, are read back. One seed takes about an hour on two cores, with `--jobs 2`.
+has finished, in build/checkpoints, are read back.
 """
 
 import argparse

@@ -6,6 +6,7 @@ from helpers import SQUARE, assert_same, numbers_of, quadratic, snapshot, told
 from scipy.spatial.distance import pdist
 
 from latent_search import create_grid, create_optimizer, distinct_distance
+from latent_search.gaussian_process import SquaredGaussianProcess
 
 
 def test_known_results(tmp_path):
@@ -116,6 +117,8 @@ def test_noisy_values_may_be_below_the_bound(path):
     t = create_grid(SQUARE, points=4)[2]
     first = search()
     first.add_known(np.vstack((t, t)), np.vstack((quadratic(t) - 1, quadratic(t) + 1)))
+    model = SquaredGaussianProcess(first.domain, quadratic, noisy=True).fit(first.X, first.Y)
+    np.testing.assert_allclose(first.posterior(t)[0], model.predict(t)[0], rtol=1e-6)
     proposal = first.ask()[0].t
     first.close()
     resumed = search()
