@@ -33,11 +33,11 @@ def test_lower_bound_helps(noise):
 
     def found(seed, bound):
         rng = np.random.default_rng(seed)
-        search = run(lambda t: objective(t) + noise * rng.normal(), seed=seed, max_iter=24, lower_bound=bound,
+        search = run(lambda t: objective(t) + noise * rng.normal(), seed=seed, max_iter=14, lower_bound=bound,
                      noisy=noise > 0)
         return objective(search.recommend().t[np.newaxis]).item()
 
-    best = [[found(seed, bound) for seed in range(5)] for bound in (prior, None)]
+    best = [[found(seed, bound) for seed in range(7)] for bound in (prior, None)]
 
     assert np.median(best[0]) < np.median(best[1]) - 0.01
 
