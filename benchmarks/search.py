@@ -43,10 +43,10 @@ minutes = {'times': 6, 'growth': 5, 'judge': 1, 'published': 1, 'searches': 65, 
 
 in_the_regressors_space = ('random', 'ours', 'BoTorch with the prior', 'GPyOpt as published', 'ours, no lower bound',
                            'BoTorch LogEI', 'scikit-optimize EI')
+# Some seconds a search.
+slow = 'GPyOpt as published', 'BoTorch with the prior', 'BoTorch LogEI', 'Optuna GP', 'scikit-optimize EI'
 # Ten seconds a search, or more.
-slow = shared, 'SMAC', *with_botorch
-# Half a minute a search, or more.
-slowest = 'GPyOpt as published, batches of 4',
+slowest = shared, 'SMAC', 'GPyOpt as published, batches of 4', *with_botorch
 slowest_in_ten = 'GPyOpt as published', 'BoTorch LogEI', 'BoTorch with the prior', 'TuRBO'
 
 
@@ -171,7 +171,7 @@ def measure_regressor(seeds, n_jobs):
         for name, of_seeds in run_seeds(seeds, n_jobs, of_regressor).items()]))
 
 
-def seeds_of(arguments, names, slowest=()):
+def seeds_of(arguments, names, slowest=slowest):
     """A dict from names of methods, those that the arguments ask for, to their number of seeds."""
     return {name: arguments.seeds_of_slowest if name in slowest else
             arguments.seeds_of_slow if name in slow else arguments.seeds
@@ -183,10 +183,9 @@ def main():
     parser.add_argument('--seeds', type=int, default=20)
     parser.add_argument('--parts', nargs='+', default=list(parts), choices=parts)
     parser.add_argument('--methods', nargs='+', help='of the searches (default: all); rows of others stay as they are')
-    parser.add_argument('--seeds-of-slow', type=int, default=5,
-                        help='of SMAC, of BoTorch under noise, and of searches that share all ten probabilities')
-    parser.add_argument('--seeds-of-slowest', type=int, default=2,
-                        help='of what takes longest: batches of GPyOpt, and other libraries in ten dimensions')
+    parser.add_argument('--seeds-of-slow', type=int, default=10, help='of other libraries')
+    parser.add_argument('--seeds-of-slowest', type=int, default=2, help='of what takes longest: ' + ', '.join(slowest)
+                        + ', and other libraries in ten dimensions')
     arguments = parser.parse_args()
 
     measures = {
@@ -195,7 +194,7 @@ def main():
         'judge': measure_judge,
         'published': measure_published,
         'searches': lambda: measure_searches(
-            seeds_of(arguments, (*methods, fresh, shared, *warm_starts, *batches), slowest), n_jobs=2),
+            seeds_of(arguments, (*methods, fresh, shared, *warm_starts, *batches)), n_jobs=2),
         'ten': lambda: measure_ten(seeds_of(arguments, (
             'random', 'ours', 'ours, no lower bound', *warm_starts, 'CMA-ES', *slowest_in_ten), slowest_in_ten), 2),
         'regressor': lambda: measure_regressor(seeds_of(arguments, in_the_regressors_space), n_jobs=2),

@@ -269,8 +269,6 @@ class SquaredGaussianProcess(GaussianProcess):
 
     # The bound says where nothing can be expected.
     trust_region = np.inf
-    # The difference from the bound may vary much more in one dimension than in another.
-    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=np.sqrt(3))
     # Where the improvement is not more than this share of the variance of g, only rounding errors are left of it.
     smallest_share = 1e-14
     log_of_nothing = -690.0

@@ -53,7 +53,7 @@ def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
 
 
 @pytest.mark.parametrize('model, shared_std, own_std', [
-    (GaussianProcess, np.sqrt(3), 0.5), (LogGaussianProcess, 0.5, 0.25), (SquaredGaussianProcess, 0, np.sqrt(3))])
+    (GaussianProcess, np.sqrt(3), 0.5), (LogGaussianProcess, 0.5, 0.25), (SquaredGaussianProcess, np.sqrt(3), 0.5)])
 @pytest.mark.parametrize('d', [1, 3])
 def test_prior_of_the_length_scales(model, shared_std, own_std, d, rng):
     prior = model.length_scale_prior
