@@ -250,9 +250,9 @@ def _results(root, page):
     bbob = read_csv(root / 'benchmarks' / 'results' / 'bbob.csv')
 
     def wins_against(method):
-        shares = sorted(int(bbob.cell(f'{method}, {dimensions} dimensions, 60 evaluations', 'ours wins').rstrip('%'))
+        shares = sorted(float(bbob.cell(f'{method}, {dimensions} dimensions, 60 evaluations', 'ours wins').rstrip('%'))
                         for dimensions in (2, 5, 10, 20))
-        return f'{shares[0]}% to {shares[-1]}%'
+        return f'{shares[0]:.1f}% to {shares[-1]:.1f}%'
 
     def read_by_neighbours(space):
         return neighbours.cell(space, 'label read from nearest neighbours')

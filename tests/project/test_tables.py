@@ -167,9 +167,9 @@ def test_results_are_those_of_their_sources():
         of_others = [row for row in csv.DictReader(file) if '60 evaluations' in row['other method']]
     ranges = []
     for method in ('random', 'BoTorch LogEI', 'scikit-optimize EI'):
-        shares = [int(row['ours wins'].rstrip('%')) for row in of_others if row['other method'].startswith(method)]
+        shares = [float(row['ours wins'].rstrip('%')) for row in of_others if row['other method'].startswith(method)]
         assert len(shares) == 4
-        ranges.append(f'{min(shares)}% to {max(shares)}%')
+        ranges.append(f'{min(shares):.1f}% to {max(shares):.1f}%')
     assert any(f' | {"; ".join(ranges)} | ' in row for row in rows.values())
 
 
