@@ -1,7 +1,7 @@
 """Compares searches on any function: the 24 of COCO's bbob, without a bound, in 2 to 20 dimensions.
 
 `make bench` runs this after the others. A method wins where its best value is lower than the other's, on the same
-function, instance and seed; bbob's functions are exact. What was chosen for our search was chosen on instances 2 and 3;
+function, instance and seed; bbob's functions are exact. What was chosen for our search was chosen on instances 2 to 5;
 the tables are of instance 1. Searches that an interrupted run has finished, in build/bench-any-function, are read back.
 The table is printed, written to benchmarks/results/bbob.csv, and from there into the pages.
 """
