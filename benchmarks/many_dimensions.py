@@ -105,9 +105,9 @@ def measure(seeds, n_jobs):
     minima = kept(f'minima-{latent_dim}d-{models_version()}', lambda: {'minima': local_minima(
         create_decode_classify(*models()), images, latent_bounds(images['t']))})['minima']
     rows = []
-    for name in seeds:
+    for name, num_seeds in seeds.items():
         found = []
-        for seed in range(seeds[name]):
+        for seed in range(num_seeds):
             found.append(run_seed(name, seed, n_jobs))
             print(f'... {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
         regrets = np.concatenate([of_seed['best'] - minima for of_seed in found])

@@ -30,7 +30,7 @@ def model(rng):
 
 
 class LogarithmModel(GaussianProcess):
-    variance_factor = LogGaussianProcess.variance_factor
+    variance_factor = 1.0
     length_scale_prior = LogGaussianProcess.length_scale_prior
 
 
