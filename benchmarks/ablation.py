@@ -41,8 +41,21 @@ class Values(LogGaussianProcess):
     units = 1e4,
 
 
+class AsWideInMany(LengthScalePrior):
+    """In d dimensions as wide as in two."""
+
+    def negative_log_density(self, log_length_scales):
+        scale = np.sqrt(len(log_length_scales) / 2)
+        return LengthScalePrior(scale * self.shared_std, scale * self.own_std).negative_log_density(log_length_scales)
+
+
 class OwnPriors(LogGaussianProcess):
-    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=np.sqrt(3))
+    # As wide for each length scale as what is whole.
+    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=2.0)
+
+
+class WidePrior(LogGaussianProcess):
+    length_scale_prior = AsWideInMany(*LogGaussianProcess.length_scale_prior)
 
 
 class WholeBox(LogGaussianProcess):
@@ -70,6 +83,7 @@ variants = {whole: Variant(),
             'ours, values always': Variant(Values),
             'ours, twice the likeliest variance': Variant(DoubledVariance),
             'ours, prior of each length scale alone': Variant(OwnPriors),
+            'ours, prior as wide in all dimensions': Variant(WidePrior),
             'ours, no trust region': Variant(WholeBox),
             'ours, no spacing': Variant(spacing=0.0),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates)}

@@ -41,7 +41,7 @@ class GaussianProcess:
     # As a share of the variance. For exact values it only keeps the covariance matrix well conditioned.
     jitter = 1e-6
     noise_prior = Prior(-6.0, 3.0)
-    length_scale_prior = LengthScalePrior(shared_std=np.sqrt(3), own_std=0.5)
+    length_scale_prior = LengthScalePrior(shared_std=np.sqrt(3), own_std=1.0)
     # Where values jump, as an objective does at the border of a label's region, the maximum-likelihood variance is too
     # small elsewhere, and a search that trusts it takes a local minimum for the global one. Twice that was enough in
     # several hundred searches.
@@ -188,7 +188,6 @@ class LogGaussianProcess(GaussianProcess):
 
     # A larger variance than the likeliest was worth nothing on 24 functions in 2 to 20 dimensions.
     variance_factor = 1.0
-    length_scale_prior = LengthScalePrior(shared_std=0.5, own_std=0.25)
     units = 1.0, 1e4
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803

@@ -32,11 +32,13 @@ class Prior(NamedTuple):
 class LengthScalePrior(NamedTuple):
     """Normal prior of the length scales' logarithms: their sum of a shared deviation and one of each dimension.
 
-    The mean is that of Hvarfner et al., arXiv 2402.02229, √2 + log(d) / 2.
+    The more dimensions, the narrower: in d dimensions both standard deviations are divided by √d. The mean is that of
+    Hvarfner et al., arXiv 2402.02229, √2 + log(d) / 2. There each length scale has a prior of its own with standard
+    deviation √3. The average of d such logarithms has √3 / √d, which is what the shared deviation has here.
 
     Attributes:
-        shared_std: standard deviation of what all dimensions share.
-        own_std: standard deviation of what each dimension adds.
+        shared_std: standard deviation of what all dimensions share, times √d.
+        own_std: standard deviation of what each dimension adds, times √d.
     """
 
     shared_std: float
@@ -46,9 +48,9 @@ class LengthScalePrior(NamedTuple):
         """Of logarithms (d,), up to a constant; and its gradient (d,)."""
         d = len(log_length_scales)
         deviations = log_length_scales - np.sqrt(2) - 0.5 * np.log(d)
-        # The inverse of shared² 11ᵀ + own² I, by Sherman and Morrison.
+        # The inverse of (shared² 11ᵀ + own² I) / d, by Sherman and Morrison.
         shared = self.shared_std ** 2 / (self.own_std ** 2 + d * self.shared_std ** 2)
-        gradient = (deviations - shared * deviations.sum()) / self.own_std ** 2
+        gradient = d * (deviations - shared * deviations.sum()) / self.own_std ** 2
         return float(deviations @ gradient) / 2, gradient
 
 

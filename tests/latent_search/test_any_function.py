@@ -31,7 +31,6 @@ def model(rng):
 
 class LogarithmModel(GaussianProcess):
     variance_factor = 1.0
-    length_scale_prior = LogGaussianProcess.length_scale_prior
 
 
 def of_logarithm(model, t):
@@ -100,7 +99,7 @@ def test_logarithms_or_values_whichever_are_more_probable(function, unit, rng):
         correlation = Matern(model.length_scales, nu=2.5)(to_unit_box(x)) + 1e-6 * np.eye(25)
         of_g = multivariate_normal(np.full(25, model.constant), model.variance * correlation).logpdf(g[:, 0])
         densities[each] = (of_g - np.log(each * scale + y - lowest).sum()  # dg / dy
-                           + log_prior(np.log(model.length_scales), 0.5, 0.25))
+                           + log_prior(np.log(model.length_scales)))
 
     assert LogGaussianProcess(BOX[:2]).fit(x, y).unit == unit == max(densities, key=densities.get)
 

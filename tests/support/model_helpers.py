@@ -73,18 +73,17 @@ def conditioned(model, x, y, t, believed=None):
     return mean, np.sqrt(model.variance_factor * variance * np.maximum(share, 0))
 
 
-def log_prior(log_length_scales, shared_std, own_std):
+def log_prior(log_length_scales):
     """The log density of the logarithms of length scales, (d,)."""
     d = len(log_length_scales)
-    return multivariate_normal(np.full(d, np.sqrt(2) + np.log(d) / 2),
-                               shared_std ** 2 + own_std ** 2 * np.eye(d)).logpdf(log_length_scales)
+    return multivariate_normal(np.full(d, np.sqrt(2) + np.log(d) / 2), (3 + np.eye(d)) / d).logpdf(log_length_scales)
 
 
 def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_noise):
     """The log density of values (n, 1) with noise, and of the parameters where they have a prior."""
     correlation = Matern(np.exp(log_length_scales), nu=2.5)(to_unit_box(x)) + np.exp(log_noise) * np.eye(len(x))
     return (multivariate_normal(np.full(len(x), constant), np.exp(log_variance) * correlation).logpdf(y[:, 0])
-            + log_prior(log_length_scales, np.sqrt(3), 0.5)
+            + log_prior(log_length_scales)
             + norm(-6, 3).logpdf(log_noise))
 
 
