@@ -38,7 +38,7 @@ class Way(NamedTuple):
 ways = {"two dimensions, the article's objective": Way(in_two, nll_prior, None),
         "ten dimensions, the article's objective": Way(in_ten, nll_prior, None),
         'ten dimensions, density of the norm': Way(in_ten, nll_norm, None),
-        'ten dimensions, density of the norm, spacing 0.17': Way(in_ten, nll_norm, 0.17)}
+        'ten dimensions, density of the norm, spacing 0.2': Way(in_ten, nll_norm, 0.2)}
 
 
 def images_of(way, target, seed):
