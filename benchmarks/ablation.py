@@ -58,10 +58,6 @@ class WidePrior(LogGaussianProcess):
     length_scale_prior = AsWideInMany(*LogGaussianProcess.length_scale_prior)
 
 
-class WholeBox(LogGaussianProcess):
-    trust_region = np.inf
-
-
 class ManyCandidates(SpacedExpectedImprovement):
     num_uniform, num_around_best = 5000, 2000
 
@@ -84,7 +80,6 @@ variants = {whole: Variant(),
             'ours, twice the likeliest variance': Variant(DoubledVariance),
             'ours, prior of each length scale alone': Variant(OwnPriors),
             'ours, prior as wide in all dimensions': Variant(WidePrior),
-            'ours, no trust region': Variant(WholeBox),
             'ours, no spacing': Variant(spacing=0.0),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates)}
 # Of searches so long that our search takes shortcuts.

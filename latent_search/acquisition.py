@@ -33,11 +33,6 @@ class SpacedExpectedImprovement:
       Where different results are worth more than the last digits of the best, `refinement_tolerance` ends that: once
       no point anywhere promises more, all proposals are spaced.
 
-    Both lie in the model's trust region around the best evaluation: a box whose sides get shorter the more dimensions
-    there are, and which is the whole box in up to four at its centre, in two anywhere. Beyond it a model of few
-    evaluations knows nothing, expects much, and the corners of the box would be all that a search sees. A lower bound
-    says where nothing can be expected, so with it the trust region is the whole box.
-
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
     succeeds (see `probability_of_feasibility`), and proposals are made only where that is above one half. Where there
@@ -82,8 +77,7 @@ class SpacedExpectedImprovement:
 
         The second is 0 where an experiment is likely to fail everywhere.
         """
-        region = self._trust_region()
-        candidates = self._candidates(region, rng)
+        candidates = self._candidates(rng)
         distances = self._distances(candidates)
         candidates, distances = candidates[distances >= self.min_distance], distances[distances >= self.min_distance]
         from_pending = self._distances_to_pending(candidates) >= self.spacing
@@ -100,8 +94,8 @@ class SpacedExpectedImprovement:
         log_ei = self.model.log_ei(candidates, np.array([incumbent, threshold_of_spaced]))
         if self._is_spaced(np.exp(log_ei[:, 0]), at_distance):
             values = log_ei[at_distance, 1] + np.log(feasibility[at_distance])
-            return self._maximise(candidates[at_distance], values, threshold_of_spaced, self.spacing, region)
-        return self._maximise(candidates, log_ei[:, 0] + np.log(feasibility), incumbent, self.min_distance, region)
+            return self._maximise(candidates[at_distance], values, threshold_of_spaced, self.spacing)
+        return self._maximise(candidates, log_ei[:, 0] + np.log(feasibility), incumbent, self.min_distance)
 
     def _is_spaced(self, promised: Array, at_distance: NDArray[np.bool_]) -> bool:
         """Decides between a spaced and a refined proposal.
@@ -116,10 +110,10 @@ class SpacedExpectedImprovement:
         return bool(promised[at_distance].max() > self.convergence_tolerance * spread or num % self.spaced_every == 0
                     or self.refinement_tolerance > 0 and promised.max() <= self.refinement_tolerance * spread)
 
-    def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float,
-                  region: Array) -> tuple[Array, float]:
+    def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float) -> tuple[Array, float]:
         """Maximises the acquisition locally from the candidates of the best values, as far as the spacing allows."""
         model = self.model
+        bounds = np.c_[model.low, model.low + model.width]
         order = np.argsort(-values)
         from_pending = self._distances_to_pending(candidates).min()
         best, highest = candidates[order[0]], values[order[0]]
@@ -129,7 +123,7 @@ class SpacedExpectedImprovement:
             return -value, -gradient
 
         for start in candidates[order[:self.num_starts]]:
-            refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=region, options={'maxiter': 30})
+            refined = minimize(negative, start, jac=True, method='L-BFGS-B', bounds=bounds, options={'maxiter': 30})
             x = refined.x[np.newaxis]
             feasibility = self.probability_of_feasibility(x)[0]
             value = -refined.fun + np.log(feasibility)
@@ -137,13 +131,6 @@ class SpacedExpectedImprovement:
                     and self._distances_to_pending(x)[0] >= min(from_pending, self.spacing)):
                 best, highest = refined.x, value
         return best[np.newaxis], float(highest)
-
-    def _trust_region(self) -> Array:
-        """The bounds of the trust region, (d, 2)."""
-        model = self.model
-        half = model.trust_region / len(model.low) * model.width
-        best, high = model.best(), model.low + model.width
-        return np.clip(np.c_[best - half, best + half], model.low[:, np.newaxis], high[:, np.newaxis])
 
     def _distances(self, points: Array) -> Array:
         """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""
@@ -158,8 +145,8 @@ class SpacedExpectedImprovement:
         u, pending = ((t - self.model.low) / self.model.width for t in (points, self.model.pending))
         return cdist(u, pending).min(axis=1)
 
-    def _candidates(self, region: Array, rng: np.random.RandomState) -> Array:
-        """Points all over the region, and in it in rings around the best evaluations, which keep their distance."""
+    def _candidates(self, rng: np.random.RandomState) -> Array:
+        """Points all over the box, and in rings around the best evaluations, which keep their distance."""
         model = self.model
         n, d = self.num_around_best, len(model.low)
         evaluated = (model.X - model.low) / model.width
@@ -168,9 +155,7 @@ class SpacedExpectedImprovement:
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         radii = self.spacing * np.sqrt(d / 2) * np.exp(rng.uniform(np.log(0.01), np.log(4), (n, 1)))
         around = centers[rng.randint(len(centers), size=n)] + radii * directions
-        low, high = region.T
-        return np.vstack((rng.uniform(low, high, (self.num_uniform, d)),
-                          np.clip(model.low + model.width * around, low, high)))
+        return model.low + model.width * np.vstack((rng.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
 
 
 def probability_of_feasibility(u: Array, evaluated: Array, failed: Array) -> Array:

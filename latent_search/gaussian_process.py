@@ -48,9 +48,6 @@ class GaussianProcess:
     variance_factor = 2.0
     # A model of more evaluations than these is one of a subset, see `representative`.
     max_points = 300
-    # Half a side of the box in which a search trusts the model, times the number of dimensions, in units of the box's
-    # sides; see `SpacedExpectedImprovement`.
-    trust_region = 2.0
 
     def __init__(self, domain: Array, noisy: bool = False, pending: ArrayLike = (),
                  hyperparameters: Hyperparameters | None = None) -> None:
@@ -99,10 +96,6 @@ class GaussianProcess:
         """The lowest mean of what is improved at an evaluated or pending point."""
         of_pending = self._improved_mean(self.pending) if len(self.pending) else np.inf
         return float(min(self._means().min(), np.min(of_pending)))
-
-    def best(self) -> Array:
-        """The evaluated point with the lowest mean, (d,)."""
-        return self.low + self.width * (self.u[self._means().argmin()] + 0.5)
 
     def _means(self) -> Array:
         """The mean of what is improved at the evaluations that the model is made of, (n,)."""
@@ -266,8 +259,6 @@ class SquaredGaussianProcess(GaussianProcess):
         hyperparameters: as for `GaussianProcess`.
     """
 
-    # The bound says where nothing can be expected.
-    trust_region = np.inf
     # Where the improvement is not more than this share of the variance of g, only rounding errors are left of it.
     smallest_share = 1e-14
     log_of_nothing = -690.0

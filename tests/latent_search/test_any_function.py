@@ -1,6 +1,7 @@
-"""What lets a search take any function: the model of logarithms, the trust region, fits at fixed numbers, subsets."""
+"""What lets a search take any function: the model of logarithms, fits at fixed numbers, subsets."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -244,29 +245,18 @@ def test_a_resumed_search_proposes_the_same(d):
     np.testing.assert_array_equal(resumed.ask()[0].t, whole.ask()[0].t)
 
 
-@pytest.mark.parametrize('d, half', [(2, 1.0), (4, 0.5), (10, 0.2), (40, 0.05)])
-def test_proposals_are_near_the_best_in_many_dimensions(d, half, rng):
-    box = BOX[:1].repeat(d, axis=0)
-    x = rng.uniform(*box.T, (30, d))
-    model = LogGaussianProcess(box).fit(x, ((x - 0.3) ** 2).sum(axis=1, keepdims=True))
-
-    proposals = np.vstack([SpacedExpectedImprovement(model).propose(np.random.RandomState(seed))[0]
-                           for seed in range(5)])
-
-    assert (np.abs(proposals - model.best()) <= half * model.width + 1e-9).all()
+def bowl(t):
+    return ((t - 0.5) ** 2).sum(axis=1, keepdims=True)
 
 
-def test_proposals_go_anywhere_with_a_lower_bound(rng):
-    """Evaluations in one corner of the box, and a bound that is lowest in the middle."""
-    def bound(t):
-        return ((t - 0.5) ** 2).sum(axis=1, keepdims=True)
-
+@pytest.mark.parametrize('model', [LogGaussianProcess, functools.partial(SquaredGaussianProcess, lower_bound=bowl)])
+def test_proposals_leave_the_corner_of_the_evaluations(model, rng):
     x = rng.uniform(0.8, 1.0, (20, 10))
-    model = SquaredGaussianProcess(np.array([(0.0, 1.0)] * 10), bound).fit(x, bound(x) + 0.01)
+    fitted = model(np.array([(0.0, 1.0)] * 10)).fit(x, bowl(x) + 0.01)
 
-    proposal, _ = SpacedExpectedImprovement(model).propose(np.random.RandomState(0))
+    proposal, _ = SpacedExpectedImprovement(fitted).propose(np.random.RandomState(0))
 
-    assert np.abs(proposal - model.best()).max() > 0.3
+    assert proposal.min() < 0.5
 
 
 def test_a_thousand_known_results_in_many_dimensions(rng):
