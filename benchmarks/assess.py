@@ -10,7 +10,7 @@ from mnist_vae.measures import mean_pixel_distance, predict
 
 of_best_header = ['judge: ten best', 'judge: ten best distinct', 'pixel distance: ten best',
                   'pixel distance: ten best distinct']
-summary_header = ['searches', 'regret, median', 'regret, 90th percentile', 'regret, worst',
+summary_header = ['searches', 'regret, median', 'regret, 90th percentile', 'regret, worst', 'regret above 0.6',
                   'evaluations to 0.1 nats, median', 'evaluations to 0.1 nats, 90th percentile', *of_best_header]
 
 
@@ -53,7 +53,7 @@ def summary(regrets, of_best):
     # Searches that share their evaluations have made ten times as many.
     needed = ['', ''] if regrets.shape[1] > budget else [
         f'{n:.0f}' if n <= budget else f'> {budget}' for n in np.quantile(needed, (0.5, 0.9), method='higher')]
-    return [*spread_of(regrets[:, -1]), *needed,
+    return [*spread_of(regrets[:, -1]), f'{(regrets[:, -1] > 0.6).mean():.1%}', *needed,
             *(f'{share:.1%}' for share in of_best[:, [0, 3]].mean(axis=0)),
             *(f'{value:.2f}' for value in np.median(of_best[:, [1, 4]], axis=0))]
 
