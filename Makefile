@@ -81,7 +81,7 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python benchmarks/tables.py
 
 bench: $(BENCH_BIN)/installed  ## compare searches, and write their tables and figures in docs/
-	@echo 'About so many minutes on two cores: search 107, typical 5, many_dimensions 16, any_function 18, ablation 18'
+	@echo 'About so many minutes on two cores: search 107, typical 5, many_dimensions 16, any_function 18, ablation 26'
 	for part in search.py 'typical.py --parts objectives' many_dimensions.py any_function.py ablation.py; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
