@@ -41,21 +41,14 @@ class Values(LogGaussianProcess):
     units = 1e4,
 
 
-class AsWideInMany(LengthScalePrior):
-    """In d dimensions as wide as in two."""
-
-    def negative_log_density(self, log_length_scales):
-        scale = np.sqrt(len(log_length_scales) / 2)
-        return LengthScalePrior(scale * self.shared_std, scale * self.own_std).negative_log_density(log_length_scales)
-
-
 class OwnPriors(LogGaussianProcess):
     # As wide for each length scale as what is whole.
     length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=2.0)
 
 
 class WidePrior(LogGaussianProcess):
-    length_scale_prior = AsWideInMany(*LogGaussianProcess.length_scale_prior)
+    # In d dimensions as wide as in two.
+    length_scale_prior = LogGaussianProcess.length_scale_prior._replace(narrowest_in=2)
 
 
 class ManyCandidates(SpacedExpectedImprovement):

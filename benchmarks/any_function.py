@@ -1,9 +1,10 @@
-"""Compares searches on any function: the 24 of COCO's bbob, without a bound, in 2 to 20 dimensions.
+"""Compares searches on any function: the 24 of COCO's bbob, without a bound, in 2 to 20 dimensions, or in more.
 
 `make bench` runs this after the others. A method wins where its best value is lower than the other's, on the same
-function, instance and seed; bbob's functions are exact. What was chosen for our search was chosen on instances 2 to 5;
-the tables are of instance 1. Searches that an interrupted run has finished, in build/bench-any-function, are read back.
-The table is printed, written to benchmarks/results/bbob.csv, and from there into the pages.
+function, instance and seed; bbob's functions are exact. Beyond 40 dimensions they are those of bbob-largescale. What
+was chosen for our search was chosen on instances 2 to 5; the tables are of instance 1. Searches that an interrupted run
+has finished, in build/bench-any-function, are read back. The table is printed, written to benchmarks/results/bbob.csv,
+and from there into the pages.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def bbob_problem(function, dimensions, instance):
     """A function of points (1, d) that returns values (1, 1)."""
     import cocoex
 
-    problem = cocoex.Suite('bbob', f'instances: {instance}',
+    problem = cocoex.Suite('bbob' if dimensions <= 40 else 'bbob-largescale', f'instances: {instance}',
                            f'dimensions: {dimensions} function_indices: {function}')[0]
     return lambda t: np.array([[problem(np.ravel(t))]])
 
@@ -72,7 +73,7 @@ def main():
     parser.add_argument('--dimensions', type=int, nargs='+', default=[2, 5, 10, 20])
     parser.add_argument('--instances', type=int, nargs='+', default=[1])
     parser.add_argument('--seeds', type=int, default=10)
-    parser.add_argument('--seeds-of-slow', type=int, default=1, help='of ' + ' and '.join(slow))
+    parser.add_argument('--seeds-of-slow', type=int, default=1, help='of ' + ' and '.join(slow) + '; 0 for none')
     parser.add_argument('--budget', type=int, default=60)
     parser.add_argument('--methods', nargs='+', default=list(others), choices=others)
     arguments = parser.parse_args()
@@ -81,6 +82,8 @@ def main():
     for dimensions in arguments.dimensions:
         for method in arguments.methods:
             seeds = arguments.seeds_of_slow if method in slow else arguments.seeds
+            if not seeds:
+                continue
             of_run = dimensions, arguments.instances, seeds, arguments.budget
             (ours, seconds_of_ours), (values, seconds) = (run(name, *of_run, n_jobs=2) for name in ('ours', method))
             wins, losses = int((ours < values).sum()), int((ours > values).sum())

@@ -32,25 +32,29 @@ class Prior(NamedTuple):
 class LengthScalePrior(NamedTuple):
     """Normal prior of the length scales' logarithms: their sum of a shared deviation and one of each dimension.
 
-    The more dimensions, the narrower: in d dimensions both standard deviations are divided by √d. The mean is that of
-    Hvarfner et al., arXiv 2402.02229, √2 + log(d) / 2. There each length scale has a prior of its own with standard
-    deviation √3. The average of d such logarithms has √3 / √d, which is what the shared deviation has here.
+    The more dimensions, the narrower: in d dimensions both standard deviations are divided by √d, in more than ten by
+    √10. A prior of hundreds of length scales that is narrower still would not let them become short enough. The mean is
+    that of Hvarfner et al., arXiv 2402.02229, √2 + log(d) / 2. There each length scale has a prior of its own with
+    standard deviation √3. The average of d such logarithms has √3 / √d, as the shared deviation here has up to ten
+    dimensions.
 
     Attributes:
-        shared_std: standard deviation of what all dimensions share, times √d.
-        own_std: standard deviation of what each dimension adds, times √d.
+        shared_std: standard deviation of what all dimensions share, for d = 1.
+        own_std: standard deviation of what each dimension adds, for d = 1.
+        narrowest_in: the number of dimensions from which on the prior becomes no narrower.
     """
 
     shared_std: float
     own_std: float
+    narrowest_in: int = 10
 
     def negative_log_density(self, log_length_scales: Array) -> tuple[float, Array]:
         """Of logarithms (d,), up to a constant; and its gradient (d,)."""
         d = len(log_length_scales)
         deviations = log_length_scales - np.sqrt(2) - 0.5 * np.log(d)
-        # The inverse of (shared² 11ᵀ + own² I) / d, by Sherman and Morrison.
+        # The inverse of (shared² 11ᵀ + own² I) / min(d, narrowest_in), by Sherman and Morrison.
         shared = self.shared_std ** 2 / (self.own_std ** 2 + d * self.shared_std ** 2)
-        gradient = d * (deviations - shared * deviations.sum()) / self.own_std ** 2
+        gradient = min(d, self.narrowest_in) * (deviations - shared * deviations.sum()) / self.own_std ** 2
         return float(deviations @ gradient) / 2, gradient
 
 

@@ -259,6 +259,16 @@ def test_proposals_leave_the_corner_of_the_evaluations(model, rng):
     assert proposal.min() < 0.5
 
 
+def test_a_search_in_two_hundred_dimensions(rng):
+    def sphere(t):
+        return ((t - 0.3) ** 2).sum()
+
+    search = create_optimizer(sphere, [(-1.0, 1.0)] * 200)
+    search.run(40)
+
+    assert search.fx_opt < 0.6 * min(map(sphere, rng.uniform(-1, 1, (40, 200))))
+
+
 def test_a_thousand_known_results_in_many_dimensions(rng):
     search = create_optimizer(None, [(0.0, 1.0)] * 196)
     x = rng.uniform(size=(1000, 196))

@@ -53,7 +53,7 @@ def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
 
 
 @pytest.mark.parametrize('model', [GaussianProcess, LogGaussianProcess, SquaredGaussianProcess])
-@pytest.mark.parametrize('d', [1, 3])
+@pytest.mark.parametrize('d', [1, 3, 30])
 def test_prior_of_the_length_scales(model, d, rng):
     prior = model.length_scale_prior
     a, b = rng.normal(size=(2, d))

@@ -76,7 +76,8 @@ def conditioned(model, x, y, t, believed=None):
 def log_prior(log_length_scales):
     """The log density of the logarithms of length scales, (d,)."""
     d = len(log_length_scales)
-    return multivariate_normal(np.full(d, np.sqrt(2) + np.log(d) / 2), (3 + np.eye(d)) / d).logpdf(log_length_scales)
+    covariance = (3 + np.eye(d)) / min(d, 10)
+    return multivariate_normal(np.full(d, np.sqrt(2) + np.log(d) / 2), covariance).logpdf(log_length_scales)
 
 
 def log_posterior_density(x, y, constant, log_variance, log_length_scales, log_noise):
