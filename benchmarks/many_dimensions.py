@@ -110,15 +110,14 @@ def measure(seeds, dimensions, n_jobs):
     """Ten targets × seeds in each number of dimensions; `seeds` is a dict from names of methods to how many seeds."""
     rows = []
     for latent_dim in dimensions:
+        minima = minima_of(latent_dim)  # Trains the VAE, too, before several processes ask for it.
         for name, num_seeds in seeds.items():
-            if not num_seeds:
-                continue
             found = []
             for seed in range(num_seeds):
                 found.append(run_seed(name, seed, latent_dim, n_jobs))
                 print(f'... {latent_dim} dimensions, {name}, seed {seed}, {time.strftime("%X")}', file=sys.stderr,
                       flush=True)
-            regrets = np.concatenate([of_seed['best'] - minima_of(latent_dim) for of_seed in found])
+            regrets = np.concatenate([of_seed['best'] - minima for of_seed in found])
             seconds = np.median([of_seed['seconds'] for of_seed in found])
             rows.append([f'{name}, {latent_dim} dimensions', *spread_of(regrets), f'{seconds:.1f}'])
     write('many_dimensions', ['method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst',
@@ -132,8 +131,8 @@ def main():
     parser.add_argument('--seeds-of-slow', type=int, default=1, help='of ' + ' and '.join(slow) + '; 0 for none')
     parser.add_argument('--methods', nargs='+', default=list(methods), choices=methods)
     arguments = parser.parse_args()
-    measure({name: arguments.seeds_of_slow if name in slow else arguments.seeds for name in arguments.methods},
-            arguments.dimensions, n_jobs=2)
+    seeds = {name: arguments.seeds_of_slow if name in slow else arguments.seeds for name in arguments.methods}
+    measure({name: num for name, num in seeds.items() if num}, arguments.dimensions, n_jobs=2)
     update_pages()
 
 
