@@ -81,7 +81,7 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python benchmarks/tables.py
 
 bench: $(BENCH_BIN)/installed  ## compare searches, and write their tables and figures in docs/
-	@echo 'About so many minutes on two cores: search 101, typical 5, many_dimensions 22, any_function 21, ablation 26'
+	@echo 'About so many minutes on two cores: search 71, typical 5, many_dimensions 22, any_function 21, ablation 29'
 	for part in search.py 'typical.py --parts objectives' 'many_dimensions.py --dimensions 20' \
 	    'many_dimensions.py --dimensions 200 --seeds-of-slow 0' any_function.py \
 	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py; do \
