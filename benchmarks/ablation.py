@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from kept import kept, search_name
 from landscapes import budget, domain, in_two, minima_of, objective_for
 from peers import starting_points
-from tables import update_pages, write
+from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
 from latent_search import distinct_distance
@@ -55,6 +55,15 @@ class ManyCandidates(SpacedExpectedImprovement):
     num_uniform, num_around_best = 5000, 2000
 
 
+class Nearby(SpacedExpectedImprovement):
+    # With a thousandth of the spacing, as far around the best as in what is whole.
+    radii_around_best = tuple(1000 * radius for radius in SpacedExpectedImprovement.radii_around_best)
+
+
+class CandidatesAllOverTheBox(SpacedExpectedImprovement):
+    num_around_best = 0
+
+
 class FullFits(Hyperparameters):
     def at(self, num, likelihood, unit=1.0):
         return likelihood(num).maximise()
@@ -74,10 +83,13 @@ variants = {whole: Variant(),
             'ours, twice the likeliest variance': Variant(DoubledVariance),
             'ours, prior of each length scale alone': Variant(OwnPriors),
             'ours, prior as wide in all dimensions': Variant(WidePrior),
-            'ours, no spacing': Variant(spacing=0.0),
-            'ours, ten times the candidates': Variant(acquisition=ManyCandidates)}
+            'ours, no spacing': Variant(acquisition=Nearby, spacing=distinct_distance / 1000),
+            'ours, ten times the candidates': Variant(acquisition=ManyCandidates),
+            'ours, no candidates around the best': Variant(acquisition=CandidatesAllOverTheBox)}
 # Of searches so long that our search takes shortcuts.
-of_long_searches = {whole: Variant(), 'ours, fitted from the start at each step': Variant(hyperparameters=FullFits)}
+full_fits = 'ours, fitted from the start at each step'
+of_long_searches = {whole: Variant(), full_fits: Variant(hyperparameters=FullFits)}
+all_dimensions = 2, 5, 10, 20
 
 
 def search_with(variant, objective, box, seed, num):
@@ -125,34 +137,48 @@ def against(lowest_of_whole, lowest):
     return f'{(lowest_of_whole < lowest).sum()} : {(lowest_of_whole > lowest).sum()}'
 
 
+def measure_variants(names, seeds, seeds_of_digits, n_jobs):
+    """What is whole against each variant, on short searches."""
+    rows, of_whole = [], {}
+    for name in (whole, *names):
+        cells = []
+        for dimensions in all_dimensions:
+            lowest = on_bbob(name, variants[name], dimensions, seeds, 60, n_jobs)
+            if name == whole:
+                of_whole[dimensions] = lowest
+            cells.append('' if name == whole else against(of_whole[dimensions], lowest))
+        rows.append([name, *cells, *spread_of(on_digits(name, variants[name], seeds_of_digits, n_jobs))[1:]])
+        print(f'... {name}, {time.strftime("%X")}', file=sys.stderr, flush=True)
+    write('ablation', ['variant', *(f'{d}-D, whole wins : loses' for d in all_dimensions),
+                       "the article's objective: regret, median", '90th percentile', 'worst'],
+          with_those_of_before('ablation', rows))
+
+
+def measure_full_fits(seeds, n_jobs):
+    """What is whole against fits from the start, on long searches."""
+    rows = []
+    for dimensions in (10, 20):
+        of_both = [on_bbob(name, variant, dimensions, seeds, 200, n_jobs)
+                   for name, variant in of_long_searches.items()]
+        rows.append([f'{dimensions} dimensions, 200 evaluations', against(*of_both)])
+    write('ablation_fits', ['search', 'ours wins : loses against fits from the start at each step'], rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=4, help='of each function')
     parser.add_argument('--seeds-of-digits', type=int, default=20)
-    parser.add_argument('--dimensions', type=int, nargs='+', default=[2, 5, 10, 20])
+    names = [name for name in variants | of_long_searches if name != whole]
+    parser.add_argument('--variants', nargs='+', default=names, choices=names,
+                        help='default: all; rows of others stay as they are')
     parser.add_argument('--jobs', type=int, default=2, help='searches at once')
     arguments = parser.parse_args()
 
-    rows, of_whole = [], {}
-    for name, variant in variants.items():
-        cells = []
-        for dimensions in arguments.dimensions:
-            lowest = on_bbob(name, variant, dimensions, arguments.seeds, 60, arguments.jobs)
-            if name == whole:
-                of_whole[dimensions] = lowest
-            cells.append('' if name == whole else against(of_whole[dimensions], lowest))
-        regrets = on_digits(name, variant, arguments.seeds_of_digits, arguments.jobs)
-        rows.append([name, *cells, *spread_of(regrets)[1:]])
-        print(f'... {name}, {time.strftime("%X")}', file=sys.stderr, flush=True)
-    write('ablation', ['variant', *(f'{d}-D, whole wins : loses' for d in arguments.dimensions),
-                       "the article's objective: regret, median", '90th percentile', 'worst'], rows)
-
-    rows = []
-    for dimensions in (10, 20):
-        of_both = [on_bbob(name, variant, dimensions, arguments.seeds, 200, arguments.jobs)
-                   for name, variant in of_long_searches.items()]
-        rows.append([f'{dimensions} dimensions, 200 evaluations', against(*of_both)])
-    write('ablation_fits', ['search', 'ours wins : loses against fits from the start at each step'], rows)
+    short = [name for name in variants if name in arguments.variants]
+    if short:
+        measure_variants(short, arguments.seeds, arguments.seeds_of_digits, arguments.jobs)
+    if full_fits in arguments.variants:
+        measure_full_fits(arguments.seeds, arguments.jobs)
     update_pages()
 
 

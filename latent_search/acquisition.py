@@ -55,6 +55,8 @@ class SpacedExpectedImprovement:
 
     num_uniform = 500
     num_around_best = 200
+    # Of the rings that they are in, from and to, in units of the spacing times √(d / 2).
+    radii_around_best = 0.01, 4.0
     num_starts = 2
 
     def __init__(self, model: GaussianProcess, failed: ArrayLike = (), *, spacing: float = distinct_distance,
@@ -153,7 +155,8 @@ class SpacedExpectedImprovement:
         centers: NDArray[np.float64] = evaluated[spaced_best(evaluated, model.Y[:, 0], 10, self.spacing)]
         directions = rng.normal(size=(n, d))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        radii = self.spacing * np.sqrt(d / 2) * np.exp(rng.uniform(np.log(0.01), np.log(4), (n, 1)))
+        low, high = np.log(self.radii_around_best)
+        radii = self.spacing * np.sqrt(d / 2) * np.exp(rng.uniform(low, high, (n, 1)))
         around = centers[rng.randint(len(centers), size=n)] + radii * directions
         return model.low + model.width * np.vstack((rng.uniform(size=(self.num_uniform, d)), np.clip(around, 0, 1)))
 
