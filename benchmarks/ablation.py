@@ -55,7 +55,7 @@ class ManyCandidates(SpacedExpectedImprovement):
     num_uniform, num_around_best = 5000, 2000
 
 
-class Nearby(SpacedExpectedImprovement):
+class WithoutSpacing(SpacedExpectedImprovement):
     # With a thousandth of the spacing, as far around the best as in what is whole.
     radii_around_best = tuple(1000 * radius for radius in SpacedExpectedImprovement.radii_around_best)
 
@@ -83,7 +83,7 @@ variants = {whole: Variant(),
             'ours, twice the likeliest variance': Variant(DoubledVariance),
             'ours, prior of each length scale alone': Variant(OwnPriors),
             'ours, prior as wide in all dimensions': Variant(WidePrior),
-            'ours, no spacing': Variant(acquisition=Nearby, spacing=distinct_distance / 1000),
+            'ours, no spacing': Variant(acquisition=WithoutSpacing, spacing=distinct_distance / 1000),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates),
             'ours, no candidates around the best': Variant(acquisition=CandidatesAllOverTheBox)}
 # Of searches so long that our search takes shortcuts.
