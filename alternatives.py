@@ -1,6 +1,6 @@
 """Alternatives to Bayesian optimization in latent space that the article names: conditional VAE and latent constraints.
 
-`notebooks/alternatives.ipynb` uses it. Measures and figures that compare the methods come from `mnist_vae` and can be
+`notebooks/alternatives.ipynb` uses it. Measures and figures that compare the methods come from `digits` and can be
 imported from here too. Conventions are those of `vae_opt_util`.
 """
 
@@ -12,13 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from latent_search.interrupts import interruptible
-from latent_search.points import check_integer, check_points
-from latent_search.threads import limit_threads
-from mnist_vae.backend import keras, layers, ops, set_random_seed, value_and_gradient
-from mnist_vae.data import check_images, check_labels, check_target, num_labels, one_hot
-from mnist_vae.figures import plot_constrained, plot_generated, plot_methods, plot_trade_off
-from mnist_vae.measures import (
+from digits.backend import keras, layers, ops, set_random_seed, value_and_gradient
+from digits.data import check_images, check_labels, check_target, num_labels, one_hot
+from digits.figures import plot_constrained, plot_generated, plot_methods, plot_trade_off
+from digits.measures import (
     assess_generated,
     coverage,
     create_features,
@@ -26,6 +23,9 @@ from mnist_vae.measures import (
     median_and_spread,
     predict,
 )
+from latent_search.interrupts import interruptible
+from latent_search.points import check_integer, check_points
+from latent_search.threads import limit_threads
 from vae_opt_util import create_predictor
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     'create_attribute_critic', 'create_latent_constraints', 'create_realism_critic', 'evaluate_latent_constraints',
     'generate', 'images_of_searches', 'methods_table', 'minima_table', 'move_loss', 'move_weight', 'run_methods',
     'sample_prior', 'train_latent_constraints', 'training_seconds',
-    # Of mnist_vae
+    # Of digits
     'assess_generated', 'coverage', 'create_features', 'frechet_distance', 'median_and_spread', 'plot_constrained',
     'plot_generated', 'plot_methods', 'plot_trade_off',
 ]

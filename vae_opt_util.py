@@ -2,7 +2,7 @@
 
 This is the helper of `notebooks/variational_autoencoder_opt.ipynb`, in the order of its story: networks, joint model,
 losses, recipes, training, pretrained models, assessment. Data, objectives, figures and searches come from the rooms
-below, `mnist_vae` and `latent_search`; what the notebooks use of them can be imported from here too.
+below, `digits` and `latent_search`; what the notebooks use of them can be imported from here too.
 
 Conventions: images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,); points `t` of
 the latent space have shape (n, latent_dim); losses and objectives are in nats, and objectives are minimised.
@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+import digits.figures
+import digits.pretrained
 import latent_search.figures
-import mnist_vae.figures
-import mnist_vae.pretrained
-from latent_search import top
-from latent_search.points import check_integer
-from mnist_vae.backend import (
+from digits.backend import (
     Conv2DTranspose,
     check_precision,
     keras,
@@ -27,44 +25,46 @@ from mnist_vae.backend import (
     ops,
     set_random_seed,
 )
-from mnist_vae.data import check_images, check_labels, image_shape, num_labels, one_hot
-from mnist_vae.measures import encode, mean_pixel_distance, predict
-from mnist_vae.pretrained import check_model_name, models_dir
-from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
+from digits.data import check_images, check_labels, image_shape, num_labels, one_hot
+from digits.measures import encode, mean_pixel_distance, predict
+from digits.pretrained import check_model_name, models_dir
+from digits.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
+from latent_search import top
+from latent_search.points import check_integer
 
 # What notebooks import from here besides. isort would give each name a line of its own.
 # isort: off
 # Measures and tables of what the notebooks find:
 from latent_search.measures import evaluations_table, median_regret, shares_near, shares_table
-from mnist_vae.article import article_ten_best, statements_table, ten_best_table
-from mnist_vae.measures import mean_distance_of_labels
-from mnist_vae.objectives import assess_objective
-from mnist_vae.tables import losses_table, objectives_table, top_table, typical_table, variations_table
+from digits.article import article_ten_best, statements_table, ten_best_table
+from digits.measures import mean_distance_of_labels
+from digits.objectives import assess_objective
+from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
 # Data, objectives, searches, figures:
 from latent_search import (
     Experiment, GradientSearch, LatentOptimizer, create_grid, create_optimizer, distinct_distance, run_searches,
     sample_around, search_with_gradients, spaced_best,
 )
 from latent_search.figures import animate_stages, create_player, plot_regret
-from mnist_vae.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
-from mnist_vae.figures import (
+from digits.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
+from digits.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
     plot_reconstructions, plot_top, plot_top_beside, plot_variations, table,
 )
-from mnist_vae.image_files import save_images
-from mnist_vae.interactive import explore_latent_space, replay_evaluations
-from mnist_vae.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
-from mnist_vae.measures import (
+from digits.image_files import save_images
+from digits.interactive import explore_latent_space, replay_evaluations
+from digits.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
+from digits.measures import (
     assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
 )
-from mnist_vae.objectives import (
+from digits.objectives import (
     create_decode_classify, create_nll, create_nll_predict, create_nll_with_gradient, nll_all_targets, nll_minima,
     nll_norm, nll_of_probs, nll_prior, probability_floor,
 )
-from mnist_vae.networks import network_blocks, plot_networks
-from mnist_vae.paths import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
-from mnist_vae.pretrained import load_manifest, versions
-from mnist_vae.sources import show_source
+from digits.network_figures import network_blocks, plot_networks
+from digits.walks import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
+from digits.pretrained import load_manifest, versions
+from digits.sources import show_source
 # isort: on
 
 __all__ = [
@@ -79,7 +79,7 @@ __all__ = [
     'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
     'median_regret', 'objectives_table', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
     'top_table', 'typical_table', 'variations_table',
-    # Of mnist_vae and latent_search
+    # Of digits and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
     'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll',
     'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player',
@@ -304,7 +304,7 @@ predictor_weight = 20.0
 
 def plot_architecture(latent_dim):
     """Draws the joint model: what is computed from what, and which part of the loss each output enters."""
-    return mnist_vae.figures.plot_architecture(latent_dim, predictor_weight)
+    return digits.figures.plot_architecture(latent_dim, predictor_weight)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -544,8 +544,8 @@ def reconstruct(x, model):
 
 
 def save_pretrained(model, name, description, folder=models_dir):
-    """Saves one of the models named in `PRETRAINED`; see `mnist_vae.pretrained.save_pretrained`."""
-    mnist_vae.pretrained.save_pretrained(model, name, description, names=PRETRAINED, folder=folder)
+    """Saves one of the models named in `PRETRAINED`; see `digits.pretrained.save_pretrained`."""
+    digits.pretrained.save_pretrained(model, name, description, names=PRETRAINED, folder=folder)
 
 
 def load_pretrained(name, folder=models_dir):
@@ -562,7 +562,7 @@ def load_pretrained(name, folder=models_dir):
         ValueError: there is no model of that name, or its file is damaged.
         FileNotFoundError: the model's file or the manifest does not exist.
     """
-    return mnist_vae.pretrained.load_pretrained(name, names=PRETRAINED, folder=folder)
+    return digits.pretrained.load_pretrained(name, names=PRETRAINED, folder=folder)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from joblib import Parallel, delayed
 from tables import update_pages, with_those_of_before, write
 
 from alternatives import constrain, constrain_with_gradients, sample_prior, train_latent_constraints
-from mnist_vae.data import load_data, num_labels
-from mnist_vae.measures import assess_generated, create_features, median_and_spread, predict
+from digits.data import load_data, num_labels
+from digits.measures import assess_generated, create_features, median_and_spread, predict
 from vae_opt_util import ARTICLE_RECIPE, RECIPES, VAE_RECIPE, checkpoints_dir, load_pretrained, train
 
 seeds = 100, 101, 102

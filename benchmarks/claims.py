@@ -1,4 +1,4 @@
-"""What the article says of its searches, measured with its settings and with ours; see `mnist_vae.article`."""
+"""What the article says of its searches, measured with its settings and with ours; see `digits.article`."""
 
 import numpy as np
 from assess import Evaluations
@@ -6,8 +6,8 @@ from landscapes import domain, in_two, models
 from runs import run_seeds
 from tables import write
 
+from digits.measures import median_and_spread, predict
 from latent_search import create_grid, top
-from mnist_vae.measures import median_and_spread, predict
 from vae_opt_util import nll_all_targets
 
 methods = {'published settings': 'GPyOpt as published', 'ours': 'ours'}

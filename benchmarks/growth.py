@@ -12,8 +12,8 @@ from peers import as_published, ours, without_bound
 from tables import fixed, write
 from threadpoolctl import threadpool_limits
 
+from digits.figures import label_colors
 from latent_search import create_optimizer
-from mnist_vae.figures import label_colors
 from vae_opt_util import models_dir
 
 # For each search: the function, the latent space, and the number of evaluations.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import latent_search
-from mnist_vae.pretrained import models_dir
+from digits.pretrained import models_dir
 from vae_opt_util import build_dir
 
 bench_dir = build_dir / 'bench'

@@ -7,9 +7,9 @@ import numpy as np
 from kept import kept, models_version
 from scipy.optimize import minimize
 
+from digits.data import load_data
+from digits.measures import encode, latent_bounds, predict
 from latent_search import create_grid
-from mnist_vae.data import load_data
-from mnist_vae.measures import encode, latent_bounds, predict
 from vae_opt_util import (
     create_decode_classify,
     create_nll,

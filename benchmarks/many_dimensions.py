@@ -22,9 +22,9 @@ from peers import botorch, cma_es, ours, turbo, uniform, without_bound
 from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
-from mnist_vae.backend import keras, layers, set_random_seed
-from mnist_vae.data import image_shape, load_data
-from mnist_vae.measures import encode, latent_bounds
+from digits.backend import keras, layers, set_random_seed
+from digits.data import image_shape, load_data
+from digits.measures import encode, latent_bounds
 from vae_opt_util import (
     create_decode_classify,
     create_joint_model,

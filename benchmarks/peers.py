@@ -37,8 +37,8 @@ from gpytorch.settings import max_cholesky_size
 from skopt import gp_minimize
 from torch.quasirandom import SobolEngine
 
+from digits.objectives import nll_prior
 from latent_search import create_optimizer
-from mnist_vae.objectives import nll_prior
 
 # One thread is fastest for matrices this small, and the benchmarks run two searches at a time.
 torch.set_num_threads(1)

@@ -16,10 +16,10 @@ from joblib import Parallel, delayed
 from landscapes import budget, domain, in_two, models
 from tables import update_pages, write
 
+from digits.backend import keras, layers
+from digits.data import load_data, num_labels
+from digits.measures import predict
 from latent_search import create_grid, create_optimizer, top
-from mnist_vae.backend import keras, layers
-from mnist_vae.data import load_data, num_labels
-from mnist_vae.measures import predict
 from vae_opt_util import (
     checkpoints_dir,
     create_nll,

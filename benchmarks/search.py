@@ -24,8 +24,8 @@ from peers import as_published, as_published_all_threads
 from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_starts
 from tables import fixed, update_pages, with_those_of_before, write, write_file
 
+from digits.measures import predict
 from latent_search import create_grid
-from mnist_vae.measures import predict
 from vae_opt_util import nll_all_targets
 
 # What each part does, and about how many minutes it takes on two cores, estimated from the seconds of single searches.

@@ -17,11 +17,11 @@ import numpy as np
 from joblib import Parallel, delayed
 from tables import read_csv, results_dir, update_pages, write, write_file
 
-from mnist_vae.backend import ops
-from mnist_vae.data import Data, load_data
-from mnist_vae.figures import label_colors
-from mnist_vae.measures import encode, knn_label_accuracy, median_and_spread
-from mnist_vae.training import Recipe
+from digits.backend import ops
+from digits.data import Data, load_data
+from digits.figures import label_colors
+from digits.measures import encode, knn_label_accuracy, median_and_spread
+from digits.training import Recipe
 from vae_opt_util import (
     ARTICLE_RECIPE,
     RECIPES,

@@ -16,9 +16,9 @@ from joblib import Parallel, delayed
 from landscapes import box, budget, in_ten, in_two, models
 from tables import update_pages, write
 
+from digits.data import load_data
+from digits.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread, predict
 from latent_search import create_optimizer, top
-from mnist_vae.data import load_data
-from mnist_vae.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread, predict
 from vae_opt_util import create_nll, nll_norm, nll_prior
 
 choice_seeds = range(100, 110)

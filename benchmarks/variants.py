@@ -6,10 +6,10 @@ import numpy as np
 from peers import ours
 from scipy.optimize import minimize
 
+from digits.data import choose_per_label
 from latent_search import create_optimizer
 from latent_search.gpyopt_engine import import_gpyopt, propose_as_published
 from latent_search.threads import limit_threads
-from mnist_vae.data import choose_per_label
 from vae_opt_util import nll_all_targets, nll_of_probs, nll_prior
 
 

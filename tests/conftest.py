@@ -27,21 +27,21 @@ def mnist():
     """MNIST, if the environment names a file; the tests never download it."""
     if not os.environ.get('MNIST_NPZ'):
         pytest.skip('needs MNIST: set MNIST_NPZ to the path of an mnist.npz')
-    from mnist_vae.data import load_data
+    from digits.data import load_data
 
     return load_data('mnist')
 
 
 @pytest.fixture(scope='session')
 def digits():
-    from mnist_vae.data import load_data
+    from digits.data import load_data
 
     return load_data('digits')
 
 
 @pytest.fixture(scope='session')
 def few_digits(digits):
-    from mnist_vae.data import Data
+    from digits.data import Data
 
     return Data('few digits', digits.x_train[:256], digits.y_train[:256], digits.x_test[:64], digits.y_test[:64])
 

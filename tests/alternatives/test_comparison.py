@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alternatives import REQUIREMENTS, Run, images_of_searches, methods_table, minima_table, training_seconds
-from mnist_vae.backend import keras, layers
+from digits.backend import keras, layers
 
 
 def run(label, num=2, seconds=0.25, value=None):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from alternatives import constrain, constrain_with_gradients, generate, run_methods, sample_prior
-from mnist_vae.data import one_hot
-from mnist_vae.measures import predict
+from digits.data import one_hot
+from digits.measures import predict
 
 
 def test_sample_prior():

@@ -17,8 +17,8 @@ from alternatives import (
     sample_prior,
     train_latent_constraints,
 )
-from mnist_vae.backend import keras
-from mnist_vae.data import one_hot
+from digits.backend import keras
+from digits.data import one_hot
 from vae_opt_util import create_model
 
 

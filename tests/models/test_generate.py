@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_vae.data import one_hot
+from digits.data import one_hot
 from vae_opt_util import create_nll, predict
 
 ROOT = Path(__file__).parents[2]

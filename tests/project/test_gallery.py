@@ -12,7 +12,7 @@ PAGE = ROOT / 'docs' / 'figures.md'
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import gallery  # noqa: E402
 
-FUNCTIONS = {node.name: node for room in ('latent_search', 'mnist_vae')
+FUNCTIONS = {node.name: node for room in ('latent_search', 'digits')
              for path in sorted((ROOT / room).glob('*.py')) for node in ast.parse(path.read_text(encoding='utf-8')).body
              if isinstance(node, ast.FunctionDef) and node.name.startswith('plot_')}
 

@@ -28,7 +28,7 @@ def test_first_experiment(tmp_path):
     code = re.search(r'^```python\n(.*?)^```', section, re.DOTALL | re.MULTILINE)[1]
     assert 1 <= len(code.strip().splitlines()) <= 10
     assert set(re.findall(r'^(?:from|import) (\w+)', code, re.MULTILINE)) == {'latent_search'}
-    code += "import sys; print({'keras', 'tensorflow', 'vae_opt_util', 'mnist_vae'} & set(sys.modules))\n"
+    code += "import sys; print({'keras', 'tensorflow', 'vae_opt_util', 'digits'} & set(sys.modules))\n"
 
     said = run(code, tmp_path)
     journal = (tmp_path / 'experiments.csv').read_bytes()

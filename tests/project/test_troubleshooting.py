@@ -30,7 +30,7 @@ def literal(node):
 @pytest.fixture(scope='module')
 def messages():
     """All strings of the code, one a line."""
-    files = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('mnist_vae/*.py'), ROOT / 'vae_opt_util.py',
+    files = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('digits/*.py'), ROOT / 'vae_opt_util.py',
              ROOT / 'alternatives.py', ROOT / 'notebooks' / 'run.py']
     assert len(files) >= 10
     sources = [path.read_text(encoding='utf-8') for path in files]

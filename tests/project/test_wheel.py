@@ -26,10 +26,10 @@ search.plot_experiments('nine').savefig('nine.png')
 """
 
 LOAD = """
-import mnist_vae.pretrained
+import digits.pretrained
 from vae_opt_util import PRETRAINED, load_pretrained
 
-assert 'site-packages' in str(mnist_vae.pretrained.models_dir)
+assert 'site-packages' in str(digits.pretrained.models_dir)
 for name in PRETRAINED:
     assert load_pretrained(name).count_params() > 1000
 """
@@ -75,8 +75,8 @@ def test_wheel_has_the_models_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {path.name for path in (ROOT / 'models').glob('*.keras')} == {
-        name.removeprefix('mnist_vae/models/') for name in names if name.endswith('.keras')}
-    assert 'mnist_vae/models/manifest.json' in names and 'latent_search/py.typed' in names
+        name.removeprefix('digits/models/') for name in names if name.endswith('.keras')}
+    assert 'digits/models/manifest.json' in names and 'latent_search/py.typed' in names
     assert not [name for name in names if 'test' in name.split('/')[0]]
 
 

@@ -20,7 +20,7 @@ import sys
 
 import numpy as np
 
-from mnist_vae.backend import keras
+from digits.backend import keras
 from vae_opt_util import PRETRAINED, load_pretrained, predict
 
 rng = np.random.default_rng(0)
@@ -39,8 +39,8 @@ np.savez(sys.argv[1], backend=keras.backend.backend(), **outputs)
 CURVE = """
 import json
 
-from mnist_vae.backend import keras
-from mnist_vae.data import Data, load_data
+from digits.backend import keras
+from digits.data import Data, load_data
 from vae_opt_util import recipe_for, train
 
 digits = load_data('digits')

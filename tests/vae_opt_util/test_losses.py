@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist_vae.backend import keras
+from digits.backend import keras
 from vae_opt_util import kl_divergence, reconstruction_loss
 
 pytestmark = pytest.mark.backends

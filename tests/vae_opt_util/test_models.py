@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from mnist_vae.backend import Conv2DTranspose, keras, native_precision
-from mnist_vae.data import one_hot
+from digits.backend import Conv2DTranspose, keras, native_precision
+from digits.data import one_hot
 from vae_opt_util import (
     RECIPES,
     create_classifier,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi, multivariate_normal
 
+from digits.backend import keras, layers
 from latent_search import create_grid
-from mnist_vae.backend import keras, layers
 from vae_opt_util import (
     create_classifier,
     create_decode_classify,

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digits.backend import check_precision, keras, native_precision
+from digits.training import Checkpoint, Recipe
 from latent_search import Interrupted
-from mnist_vae.backend import check_precision, keras, native_precision
-from mnist_vae.training import Checkpoint, Recipe
 from vae_opt_util import RECIPES, compile_model, create_model, evaluate, evaluate_classifier, recipe_for, train
 
 # Elsewhere training warns of bfloat16, and takes ten times as long.

@@ -36,7 +36,7 @@ PROBE = """
 import os, sys, warnings
 from pathlib import Path
 
-import numpy  # mnist_vae.backend needs it.
+import numpy  # digits.backend needs it.
 
 def state():
     files = {name: os.readlink(f'/proc/self/fd/{name}') for name in os.listdir('/proc/self/fd')
@@ -46,9 +46,9 @@ def state():
 for name in 'TF_ENABLE_ONEDNN_OPTS', 'TF_FORCE_GPU_ALLOW_GROWTH', 'XLA_PYTHON_CLIENT_PREALLOCATE':
     os.environ.pop(name, None)
 files, environment, *others = state()
-import mnist_vae.backend
+import digits.backend
 
-with mnist_vae.backend.quiet_start():
+with digits.backend.quiet_start():
     os.write(2, b'I0000 chatter\\nheard\\n')
 files_after, environment_after, *others_after = state()
 assert files_after == files, (files, files_after)
@@ -84,7 +84,7 @@ def fake_keras(tmp_path):
     ('os.abort()', -6), ('import ctypes; ctypes.string_at(0)', -11), ('os.kill(os.getpid(), 9)', -9),
     ('os._exit(3)', 3), ("raise ImportError('no backend')", 1)])
 def test_what_a_failing_import_writes_is_heard(end, status, fake_keras):
-    done = run('import mnist_vae.backend', environment=fake_keras(FAKE.format(chatter=CHATTER, end=end)))
+    done = run('import digits.backend', environment=fake_keras(FAKE.format(chatter=CHATTER, end=end)))
 
     assert done.returncode == status
     words, without_end, traceback = done.stderr.partition('without an end of line')
@@ -101,7 +101,7 @@ def test_start_up_leaves_the_process_as_it_was(fake_keras):
 @pytest.mark.parametrize('before', ['sys.stderr = None', 'os.close(2)', 'os.close(2); sys.stderr = None',
                                     'os.close(0); os.close(2)', "sys.executable = ''"])
 def test_starts_whatever_stderr_is(before, fake_keras):
-    done = run(f'import os, sys; {before}; import mnist_vae.backend; print(1)', environment=fake_keras(STAND_IN))
+    done = run(f'import os, sys; {before}; import digits.backend; print(1)', environment=fake_keras(STAND_IN))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from notebook_helpers import notebook_runner
 
-from latent_search import create_grid
-from latent_search.figures import describe
-from mnist_vae.interactive import (
+from digits.interactive import (
     InteractiveFigure,
     explore_latent_space,
     plot_evaluations,
     plot_point,
     replay_evaluations,
 )
+from latent_search import create_grid
+from latent_search.figures import describe
 
 GX, GY, GRID = create_grid([(-4, 4), (-3, 3)], 20)
 NLL = 2 + np.abs(GRID - (1, 0)).sum(axis=1)
@@ -157,7 +157,7 @@ def test_executed_notebook_holds_the_picture_only(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(
         'import ipywidgets, matplotlib.pyplot as plt\n'
         'from latent_search.figures import describe\n'
-        'from mnist_vae.interactive import InteractiveFigure\n'
+        'from digits.interactive import InteractiveFigure\n'
         "InteractiveFigure({'number': ipywidgets.IntSlider(3)},\n"
         "                  lambda number: describe(plt.figure(figsize=(1, number)), 'Nothing, three high'))")])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_vae.image_files import save_images
+from digits.image_files import save_images
 
 
 @pytest.fixture

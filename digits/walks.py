@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from digits.backend import value_and_gradient
+from digits.data import check_images
+from digits.measures import encode, predict
 from latent_search.points import check_integer, check_points, create_grid
-from mnist_vae.backend import value_and_gradient
-from mnist_vae.data import check_images
-from mnist_vae.measures import encode, predict
 
 
 def create_value_with_gradient(predictor):

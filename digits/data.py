@@ -115,7 +115,7 @@ def _read_mnist_npz(path, named_by):
 
 
 def _download_mnist():
-    from mnist_vae.backend import keras  # Only this needs Keras, which takes seconds to start.
+    from digits.backend import keras  # Only this needs Keras, which takes seconds to start.
 
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # Seconds. Without it a network that swallows packets hangs for minutes.

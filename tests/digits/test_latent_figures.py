@@ -4,11 +4,11 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mnist_vae.article import article_ten_best, ten_best_table
-from mnist_vae.figures import label_colors
-from mnist_vae.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
-from mnist_vae.networks import network_blocks, plot_networks
-from mnist_vae.sources import show_source
+from digits.article import article_ten_best, ten_best_table
+from digits.figures import label_colors
+from digits.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
+from digits.network_figures import network_blocks, plot_networks
+from digits.sources import show_source
 from vae_opt_util import create_classifier, create_decoder, create_encoder, kl_divergence
 
 

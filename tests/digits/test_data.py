@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
-from mnist_vae.backend import keras
-from mnist_vae.data import (
+from digits.backend import keras
+from digits.data import (
     MNIST_SHA256,
     DataUnavailableError,
     check_target,
@@ -146,7 +146,7 @@ def test_auto_falls_back_to_digits_with_a_warning(no_network, capfd, caplog):
     assert data.name == 'scikit-learn digits'
     check_form([(data.x_train, data.y_train), (data.x_test, data.y_test)])
     (logger, level, message), = caplog.record_tuples
-    assert (logger, level) == ('mnist_vae.data', logging.WARNING) and message.startswith('NOT MNIST. ')
+    assert (logger, level) == ('digits.data', logging.WARNING) and message.startswith('NOT MNIST. ')
     assert 'URL fetch failure' in message and 'MNIST_NPZ' in message and 'digits' in message
     assert capfd.readouterr().out == ''
 

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from digits.data import check_images
 from latent_search.points import check_points
-from mnist_vae.data import check_images
 
 _sheet, _table = 'all.png', 'images.csv'
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mnist_vae.measures import encode, predict
-from mnist_vae.paths import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
+from digits.measures import encode, predict
+from digits.walks import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
 
 
 def bowl(t):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mnist_vae.article import statements, statements_table
-from mnist_vae.figures import plot_methods, table
-from mnist_vae.measures import mean_distance_of_labels, mean_pixel_distance
-from mnist_vae.objectives import assess_objective, nll_prior
-from mnist_vae.tables import losses_table, objectives_table, top_table, typical_table, variations_table
+from digits.article import statements, statements_table
+from digits.figures import plot_methods, table
+from digits.measures import mean_distance_of_labels, mean_pixel_distance
+from digits.objectives import assess_objective, nll_prior
+from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
 
 
 def assessed(target, values, read, diversity=1.0):

@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from digits.backend import keras, set_random_seed
+from digits.pretrained import read_json, write_text
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
-from mnist_vae.backend import keras, set_random_seed
-from mnist_vae.pretrained import read_json, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patheffects import withStroke
 
+from digits.figures import label_colors
 from latent_search.figures import describe
 from latent_search.points import check_points
-from mnist_vae.figures import label_colors
 
 # Half of the prior's mass in two dimensions lies within √(2 log 2) of the origin, 95% within √(2 log 20).
 _prior_radius = np.sqrt(2 * np.log(20))

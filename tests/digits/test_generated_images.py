@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from mnist_vae.measures import (
+from digits.measures import (
     assess_generated,
     coverage,
     create_features,

@@ -6,9 +6,9 @@ import logging
 import numpy as np
 import pytest
 
+from digits.backend import keras, layers
+from digits.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
 from latent_search import Interrupted
-from mnist_vae.backend import keras, layers
-from mnist_vae.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
 
 SETTINGS = {'name': 'small', 'recipe': {'batch_size': 8}}
 
@@ -130,7 +130,7 @@ def test_seed_governs_order_and_random_layers(examples):
 
 
 def test_finished_training_is_read_back(examples, tmp_path, caplog, capfd):
-    caplog.set_level(logging.INFO, logger='mnist_vae')
+    caplog.set_level(logging.INFO, logger='digits')
     weights, history = trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
     capfd.readouterr()
 

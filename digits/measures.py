@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 from tqdm import tqdm
 
+from digits.backend import keras
+from digits.data import check_images, choose_per_label, num_labels
 from latent_search.points import check_integer, check_points, sample_around
-from mnist_vae.backend import keras
-from mnist_vae.data import check_images, choose_per_label, num_labels
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Calls of models

@@ -11,12 +11,12 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
+from digits.data import check_target, num_labels
+from digits.figures import label_colors
+from digits.measures import predict
+from digits.objectives import nll_of_probs
 from latent_search.figures import describe
 from latent_search.points import check_points
-from mnist_vae.data import check_target, num_labels
-from mnist_vae.figures import label_colors
-from mnist_vae.measures import predict
-from mnist_vae.objectives import nll_of_probs
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Widgets

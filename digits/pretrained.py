@@ -8,7 +8,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from mnist_vae.backend import keras
+from digits.backend import keras
 
 _here = Path(__file__).resolve().parent
 _checkout = _here.parent / 'models'

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from digits.data import num_labels
+from digits.measures import widest_radius
 from latent_search.figures import colors as label_colors
 from latent_search.figures import describe, method_colors
 from latent_search.points import check_points
-from mnist_vae.data import num_labels
-from mnist_vae.measures import widest_radius
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
 

@@ -3,8 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from latent_search.points import create_grid
-from mnist_vae.figures import (
+from digits.figures import (
     plot_architecture,
     plot_constrained,
     plot_generated,
@@ -20,6 +19,7 @@ from mnist_vae.figures import (
     plot_variations,
     table,
 )
+from latent_search.points import create_grid
 
 SQUARE = [(-4.0, 4.0)] * 2
 

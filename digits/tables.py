@@ -3,7 +3,7 @@ and rows for `figures.table`."""
 
 import numpy as np
 
-from mnist_vae.measures import widest_radius
+from digits.measures import widest_radius
 
 
 def losses_table(title, metrics, accuracy):

@@ -3,9 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from latent_search.points import sample_around
-from mnist_vae.backend import keras, layers
-from mnist_vae.measures import (
+from digits.backend import keras, layers
+from digits.measures import (
     assess_around,
     encode,
     knn_label_accuracy,
@@ -16,6 +15,7 @@ from mnist_vae.measures import (
     predict,
     widest_radius,
 )
+from latent_search.points import sample_around
 from vae_opt_util import create_model
 
 pytestmark = pytest.mark.backends
