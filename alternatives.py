@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from digits.backend import keras, layers, ops, set_random_seed, value_and_gradient
-from digits.data import check_images, check_labels, check_target, num_labels, one_hot
+from digits.data import check_images, check_labels, check_target, image_shape, num_labels, one_hot
 from digits.figures import plot_constrained, plot_generated, plot_methods, plot_trade_off
 from digits.measures import (
     assess_generated,
@@ -23,10 +23,22 @@ from digits.measures import (
     median_and_spread,
     predict,
 )
+from digits.pretrained import load_weights
+from digits.training import fit
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer, check_points
 from latent_search.threads import limit_threads
-from vae_opt_util import create_predictor
+from vae_opt_util import (
+    VAE_RECIPE,
+    computed_in_model,
+    create_decoder,
+    create_encoder,
+    create_predictor,
+    create_sampler,
+    elbo_parts,
+    sample_posterior,
+    vae_loss,
+)
 
 __all__ = [
     # Of this file
@@ -44,6 +56,67 @@ __all__ = [
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def create_conditional_vae(latent_dim, seed=0):
+    """Creates a VAE whose encoder and decoder are also given the label, one-hot (n, 10), arXiv 1606.05908.
+
+    So the latent space need not encode the label. The model maps a list of images and labels to the `vae_loss` of each
+    image, {'vae': (n,)}; `get_layer` returns 'encoder' and 'decoder'. Otherwise it is as `create_joint_model` makes it.
+    """
+    image, label = layers.Input(shape=image_shape, name='image'), layers.Input(shape=(num_labels,), name='label')
+    encoder, decoder = create_conditional_encoder(latent_dim), create_conditional_decoder(latent_dim)
+    t_mean, t_log_var = encoder([image, label])
+    t_decoded = decoder([create_sampler(seed)([t_mean, t_log_var]), label])
+    return keras.Model([image, label], {'vae': vae_loss(image, t_decoded, t_mean, t_log_var)}, name='conditional_vae')
+
+
+def create_conditional_encoder(latent_dim):
+    """Creates the CNN that maps a list of images and labels, one-hot (n, 10), to `t_mean` and `t_log_var`."""
+    encoder, label = create_encoder(latent_dim), layers.Input(shape=(num_labels,), name='label')
+
+    x = layers.Concatenate(name='with_label')([encoder.get_layer('flatten').output, label])
+    x = layers.Dense(32, activation='relu', name='dense')(x)
+    t_mean = layers.Dense(latent_dim, name='t_mean')(x)
+    t_log_var = layers.Dense(latent_dim, name='t_log_var')(x)
+
+    return keras.Model([encoder.input, label], [t_mean, t_log_var], name='encoder')
+
+
+def create_conditional_decoder(latent_dim):
+    """Creates the CNN that maps a list of latent vectors (n, latent_dim) and labels, one-hot (n, 10), to images."""
+    t, label = layers.Input(shape=(latent_dim,), name='t'), layers.Input(shape=(num_labels,), name='label')
+
+    x = layers.Concatenate(name='with_label')([t, label])
+    for layer in create_decoder(latent_dim + num_labels).layers[1:]:
+        x = layer(x)
+
+    return keras.Model([t, label], x, name='decoder')
+
+
+def train_conditional_vae(data, *, latent_dim=2, recipe=VAE_RECIPE, seed=0, checkpoint_dir=None):
+    """Builds a conditional VAE and trains it. Arguments, results and errors are those of `vae_opt_util.train`."""
+    set_random_seed(check_integer('seed', seed, at_least=0))
+    model = create_conditional_vae(latent_dim, seed)
+    model.compile(recipe.optimizer(len(data.x_train)), {'vae': computed_in_model})
+    sets = (((check_images(x), one_hot(y)), {'vae': x})
+            for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
+    return model, fit(model, *sets, recipe, 'vae-conditional', seed=seed, folder=checkpoint_dir)
+
+
+def load_conditional_vae():
+    """Builds the conditional VAE and loads its pretrained weights."""
+    model = create_conditional_vae(2)
+    load_weights(model, 'vae-conditional')
+    return model
+
+
+def evaluate_conditional_vae(model, x, y, seed=0):
+    """Measures a conditional VAE on images x (n, 28, 28, 1) and labels y (n,): see `vae_opt_util.elbo_parts`."""
+    label = one_hot(y)
+    t_mean, t_log_var = predict(model.get_layer('encoder'), [check_images(x), label], 'encode')
+    t = sample_posterior(t_mean, t_log_var, np.random.default_rng(seed))
+    return elbo_parts(x, predict(model.get_layer('decoder'), [t, label], 'decode'), t_mean, t_log_var)
+
+
 def sample_prior(num, latent_dim, seed=0):
     """Draws points of latent space from the prior N(0, I): float64 (num, latent_dim)."""
     shape = check_integer('num', num, at_least=1), check_integer('latent_dim', latent_dim, at_least=1)
@@ -54,7 +127,7 @@ def generate(vae, target, num, seed=0):
     """Generates images of a digit with a conditional VAE: points of the prior, decoded under the label.
 
     Args:
-        vae: a conditional VAE, such as the pretrained 'vae-conditional'.
+        vae: a conditional VAE, such as `load_conditional_vae` returns.
         target: the wanted label.
         num: how many images.
         seed: of the points.
@@ -63,13 +136,10 @@ def generate(vae, target, num, seed=0):
         float32 (num, 28, 28, 1) in (0, 1).
 
     Raises:
-        ValueError: the VAE is not conditional, `target` is not a label, or `num` is not a positive integer.
+        ValueError: `target` is not a label, or `num` is not a positive integer.
     """
     check_target(target)
     decoder = vae.get_layer('decoder')
-    if len(decoder.inputs) != 2:
-        raise ValueError("generate needs a conditional VAE, whose decoder takes a label, such as the pretrained "
-                         "'vae-conditional'.")
     t = sample_prior(num, decoder.inputs[0].shape[1], seed)
     return predict(decoder, [t.astype('float32'), one_hot(np.full(num, target))], 'decode')
 
@@ -126,6 +196,13 @@ def create_latent_constraints(realism_critic, attribute_critic, actor):
     t, label = (layers.Input(shape=part.shape[1:], name=part.name) for part in actor.inputs)
     moved = actor([t, label])
     return keras.Model([t, label], [moved, realism_critic(moved), attribute_critic(moved)], name='latent_constraints')
+
+
+def load_latent_constraints():
+    """Builds critics and actor for two latent dimensions and loads their pretrained weights."""
+    model = create_latent_constraints(create_realism_critic(2), create_attribute_critic(2), create_actor(2))
+    load_weights(model, 'latent-constraints')
+    return model
 
 
 def move_loss(t, moved):
@@ -235,7 +312,7 @@ def _stages(model, move_weight):
 
 def _sample_posterior_and_prior(vae, x, rng):
     t_mean, t_log_var = predict(vae.get_layer('encoder'), check_images(x), 'encode')
-    t = t_mean + np.exp(0.5 * t_log_var) * rng.standard_normal(t_mean.shape, dtype='float32')
+    t = sample_posterior(t_mean, t_log_var, rng)
     return t, rng.standard_normal(t.shape, dtype='float32')
 
 
@@ -243,7 +320,7 @@ def constrain(constraints, t, target):
     """Moves points by the actor: one call of a small network.
 
     Args:
-        constraints: what `create_latent_constraints` composes, such as the pretrained 'latent-constraints'.
+        constraints: what `create_latent_constraints` composes, such as `load_latent_constraints` returns.
         t: points, such as `sample_prior` draws, (n, latent_dim).
         target: the wanted label.
 

@@ -1,137 +1,74 @@
 """Conditional generation via Bayesian optimization in latent space.
 
-This is the helper of `notebooks/variational_autoencoder_opt.ipynb`, in the order of its story: networks, joint model,
-losses, recipes, training, pretrained models, assessment. Data, objectives, figures and searches come from the rooms
-below, `digits` and `latent_search`; what the notebooks use of them can be imported from here too.
+This is the helper of `notebooks/variational_autoencoder_opt.ipynb`, in the order of its story: networks, losses, joint
+model, the table of models, training, pretrained models, measures.
 
 Conventions: images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,); points `t` of
-the latent space have shape (n, latent_dim); losses and objectives are in nats, and objectives are minimised.
+the latent space have shape (n, latent_dim); losses are in nats.
+
+    data = load_data('digits')
+    model, history = train('vae-predictor-softmax', data)
+    evaluate(model, data.x_test, data.y_test)
 """
 
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-import digits.figures
-import digits.pretrained
-import latent_search.figures
-from digits.backend import (
-    Conv2DTranspose,
-    check_precision,
-    keras,
-    layers,
-    native_precision,
-    ops,
-    set_random_seed,
-)
-from digits.data import check_images, check_labels, image_shape, num_labels, one_hot
-from digits.measures import encode, mean_pixel_distance, predict
-from digits.pretrained import check_model_name, models_dir
-from digits.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
-from latent_search import top
+from digits.backend import Conv2DTranspose, keras, layers, ops, set_random_seed
+from digits.data import check_images, check_labels, image_shape, num_labels
+from digits.measures import encode, predict
+from digits.pretrained import load_weights, models_dir
+from digits.training import Recipe, fit
 from latent_search.points import check_integer
-
-# What notebooks import from here besides. isort would give each name a line of its own.
-# isort: off
-# Measures and tables of what the notebooks find:
-from latent_search.measures import evaluations_table, median_regret, shares_near, shares_table
-from digits.article import article_ten_best, statements_table, ten_best_table
-from digits.measures import mean_distance_of_labels
-from digits.objectives import assess_objective
-from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
-# Data, objectives, searches, figures:
-from latent_search import (
-    Experiment, GradientSearch, LatentOptimizer, create_grid, create_optimizer, distinct_distance, run_searches,
-    sample_around, search_with_gradients, spaced_best,
-)
-from latent_search.figures import animate_stages, create_player, plot_regret
-from digits.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
-from digits.figures import (
-    label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
-    plot_reconstructions, plot_top, plot_top_beside, plot_variations, table,
-)
-from digits.image_files import save_images
-from digits.interactive import explore_latent_space, replay_evaluations
-from digits.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
-from digits.measures import (
-    assess_around, knn_label_accuracy, label_regions, latent_bounds, linear_value_r2, widest_radius,
-)
-from digits.objectives import (
-    create_decode_classify, create_nll, create_nll_predict, create_nll_with_gradient, nll_all_targets, nll_minima,
-    nll_norm, nll_of_probs, nll_prior, probability_floor,
-)
-from digits.network_figures import network_blocks, plot_networks
-from digits.walks import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
-from digits.pretrained import load_manifest, versions
-from digits.sources import show_source
-# isort: on
-
-__all__ = [
-    # Of this file
-    'ARTICLE_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'VAE_RECIPE', 'assess_top',
-    'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
-    'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
-    'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
-    'load_pretrained', 'load_published_searches', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
-    'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
-    # Measures and tables of what the notebooks find
-    'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
-    'median_regret', 'objectives_table', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
-    'top_table', 'typical_table', 'variations_table',
-    # Of digits and latent_search
-    'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
-    'assess_around', 'choose_per_label', 'create_decode_classify', 'create_grid', 'create_nll',
-    'create_nll_predict', 'create_nll_with_gradient', 'create_optimizer', 'create_player',
-    'create_value_with_gradient', 'distinct_distance', 'encode', 'explore_latent_space', 'gradient_paths',
-    'image_shape', 'interpolate', 'keras', 'knn_label_accuracy', 'label_colors', 'label_regions', 'latent_bounds',
-    'linear_value_r2', 'load_data', 'load_digits', 'load_manifest', 'load_mnist', 'mean_pixel_distance',
-    'models_dir', 'native_precision', 'network_blocks', 'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs',
-    'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_interpolations', 'plot_latent_spaces',
-    'plot_learning_curves', 'plot_manifolds', 'plot_networks', 'plot_nll', 'plot_principal_components',
-    'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_top_beside', 'plot_value_walk', 'plot_variations',
-    'predict', 'probability_floor', 'replay_evaluations', 'run_searches', 'sample_around', 'save_images',
-    'search_with_gradients', 'show_source', 'spaced_best', 'table', 'top', 'versions', 'walk_along_value',
-    'widest_radius',
-]
 
 _root = Path(__file__).resolve().parent
 
 # In a clone, what is built lies beside the sources; elsewhere, in the working directory.
 build_dir = (_root if models_dir.parent == _root else Path()) / 'build'
 checkpoints_dir = build_dir / 'checkpoints'
-benchmark_results_dir = _root / 'benchmarks' / 'results'
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Layers and networks
+# Networks
 # ---------------------------------------------------------------------------------------------------------------------
 
-# Outputs, sampler and KL divergence are float32 whatever the precision: losses are computed from them. The predictor is
-# float32 too: bfloat16 cannot tell neighbours in latent space apart. No two layers of a model have the same name: with
-# PyTorch, Keras identifies weights by their names.
+
+def create_encoder(latent_dim):
+    """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim)."""
+    image = layers.Input(shape=image_shape, name='image')
+
+    x = layers.Conv2D(32, 3, padding='same', activation='relu', name='conv_1')(image)
+    x = layers.Conv2D(64, 3, strides=2, padding='same', activation='relu', name='conv_2')(x)
+    x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_3')(x)
+    x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_4')(x)
+    x = layers.Flatten(name='flatten')(x)
+    x = layers.Dense(32, activation='relu', name='dense')(x)
+    t_mean = layers.Dense(latent_dim, name='t_mean')(x)
+    t_log_var = layers.Dense(latent_dim, name='t_log_var')(x)
+
+    return keras.Model(image, [t_mean, t_log_var], name='encoder')
 
 
-@keras.saving.register_keras_serializable(package='vae_opt_util')
-class KLDivergence(layers.Layer):
-    """Passes `[t_mean, t_log_var]` through and adds the batch mean of their KL divergence to the model's loss.
+def create_decoder(latent_dim):
+    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1)."""
+    t = layers.Input(shape=(latent_dim,), name='t')
 
-    The divergence is that of N(t_mean, exp(t_log_var)) from N(0, I), see `kl_divergence`. The outputs have to be used
-    downstream: Keras drops a layer whose output nothing reads, and its loss with it.
-    """
+    x = layers.Dense(14 * 14 * 64, activation='relu', name='expand')(t)
+    x = layers.Reshape((14, 14, 64), name='reshape')(x)
+    x = Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
+    x = layers.Conv2D(1, 3, padding='same', name='logits')(x)
+    x = layers.Activation('sigmoid', name='pixels')(x)
 
-    def call(self, inputs):
-        t_mean, t_log_var = inputs
-        self.add_loss(ops.mean(kl_divergence(t_mean, t_log_var)))
-        return t_mean, t_log_var
+    return keras.Model(t, x, name='decoder')
 
 
-@keras.saving.register_keras_serializable(package='vae_opt_util')
 class Sampler(layers.Layer):
     """Draws t ~ N(t_mean, exp(t_log_var)) as t_mean + exp(t_log_var / 2) * epsilon, epsilon ~ N(0, I)."""
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs):
@@ -139,75 +76,30 @@ class Sampler(layers.Layer):
         epsilon = keras.random.normal(ops.shape(t_mean), dtype=t_mean.dtype, seed=self.seed_generator)
         return t_mean + ops.exp(0.5 * t_log_var) * epsilon
 
-    def get_config(self):
-        return {**super().get_config(), 'seed': self.seed}
-
-
-def create_encoder(latent_dim, conditional=False):
-    """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim).
-
-    A conditional one takes a list of images and of their labels, one-hot (n, 10); see `create_decoder`.
-    """
-    latent_dim = check_integer('latent_dim', latent_dim, at_least=1)
-    image = layers.Input(shape=image_shape, name='image')
-    inputs = [image, layers.Input(shape=(num_labels,), name='label')] if conditional else image
-
-    x = layers.Conv2D(32, 3, padding='same', activation='relu', name='conv_1')(image)
-    x = layers.Conv2D(64, 3, strides=2, padding='same', activation='relu', name='conv_2')(x)
-    x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_3')(x)
-    x = layers.Conv2D(64, 3, padding='same', activation='relu', name='conv_4')(x)
-    x = layers.Flatten(name='flatten')(x)
-    if conditional:
-        x = layers.Concatenate(name='with_label')([x, inputs[1]])
-    x = layers.Dense(32, activation='relu', name='dense')(x)
-    t_mean = layers.Dense(latent_dim, dtype='float32', name='t_mean')(x)
-    t_log_var = layers.Dense(latent_dim, dtype='float32', name='t_log_var')(x)
-
-    return keras.Model(inputs, [t_mean, t_log_var], name='encoder')
-
-
-def create_decoder(latent_dim, conditional=False):
-    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1).
-
-    A conditional one takes a list of latent vectors and of labels, one-hot (n, 10), so that the latent vector need not
-    encode the label (arXiv 1606.05908).
-    """
-    t = layers.Input(shape=(check_integer('latent_dim', latent_dim, at_least=1),), name='t')
-    inputs = [t, layers.Input(shape=(num_labels,), name='label')] if conditional else t
-
-    x = layers.Concatenate(name='with_label')(inputs) if conditional else t
-    x = layers.Dense(14 * 14 * 64, activation='relu', name='expand')(x)
-    x = layers.Reshape((14, 14, 64), name='reshape')(x)
-    x = Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
-    x = layers.Conv2D(1, 3, padding='same', name='logits')(x)
-    x = layers.Activation('sigmoid', dtype='float32', name='pixels')(x)
-
-    return keras.Model(inputs, x, name='decoder')
-
 
 def create_sampler(seed=None):
     """Creates the layer that draws `t` from `[t_mean, t_log_var]`; `seed` fixes its stream of random numbers."""
-    return Sampler(seed, dtype='float32', name='sampler')
+    return Sampler(seed, name='sampler')
 
 
 def create_predictor(latent_dim):
     """Creates the network that predicts label probabilities (n, 10) from `t_mean` (n, latent_dim)."""
-    t_mean = layers.Input(shape=(check_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
+    t_mean = layers.Input(shape=(latent_dim,), name='t_mean')
 
-    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_1')(t_mean)
-    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_2')(x)
-    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
+    x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
+    x = layers.Dense(128, activation='relu', name='dense_2')(x)
+    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
 
     return keras.Model(t_mean, x, name='predictor')
 
 
 def create_predictor_linear(latent_dim):
     """Creates the network that predicts digit values (n, 1), any real number, from `t_mean` (n, latent_dim)."""
-    t_mean = layers.Input(shape=(check_integer('latent_dim', latent_dim, at_least=1),), name='t_mean')
+    t_mean = layers.Input(shape=(latent_dim,), name='t_mean')
 
-    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_1')(t_mean)
-    x = layers.Dense(128, activation='relu', dtype='float32', name='dense_2')(x)
-    x = layers.Dense(1, dtype='float32', name='value')(x)
+    x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
+    x = layers.Dense(128, activation='relu', name='dense_2')(x)
+    x = layers.Dense(1, name='value')(x)
 
     return keras.Model(t_mean, x, name='predictor')
 
@@ -223,7 +115,7 @@ def create_classifier():
     x = layers.Conv2D(64, 3, activation='relu', name='conv_3')(x)
     x = layers.Flatten(name='flatten')(x)
     x = layers.Dense(64, activation='relu', name='dense')(x)
-    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
+    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
 
     return keras.Model(image, x, name='classifier')
 
@@ -246,34 +138,9 @@ def create_judge():
     x = layers.Flatten(name='flatten')(x)
     x = layers.Dense(128, activation='relu', name='features')(x)
     x = layers.Dropout(0.4, name='dropout')(x)
-    x = layers.Dense(num_labels, activation='softmax', dtype='float32', name='label_probs')(x)
+    x = layers.Dense(num_labels, activation='softmax', name='label_probs')(x)
 
     return keras.Model(image, x, name='judge')
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Joint model
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def create_joint_model(encoder, decoder, sampler, predictor=None):
-    """Composes the joint VAE-predictor model, or the VAE alone if `predictor` is None.
-
-    The model maps images (n, 28, 28, 1) to decoded samples of their posterior. With a predictor, it returns a list of
-    these and of what the predictor reads from `t_mean`, never from a sample. Its loss includes the KL divergence;
-    `train` adds the other parts. `get_layer` returns 'encoder', 'decoder' and 'predictor'. With a conditional encoder
-    and decoder it is a conditional VAE, a function of a list of images and of their labels, one-hot.
-    """
-    image = layers.Input(shape=image_shape, name='image')
-    label = [layers.Input(shape=(num_labels,), name='label')] if len(encoder.inputs) == 2 else []
-    inputs = [image, *label] if label else image
-    t_mean, t_log_var = KLDivergence(dtype='float32', name='kl_divergence')(encoder(inputs))
-    t = sampler([t_mean, t_log_var])
-    t_decoded = decoder([t, *label] if label else t)
-    if predictor is None:
-        return keras.Model(inputs, t_decoded, name='vae')
-    return keras.Model(inputs, [t_decoded, predictor(t_mean)], name='vae_predictor')
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Losses
@@ -284,9 +151,8 @@ def reconstruction_loss(x, x_decoded):
     """Binary cross-entropy of images (n, 28, 28, 1) summed over their pixels: (n,), nats.
 
     −Σ x log p + (1 − x) log(1 − p), where p is `x_decoded`, kept 1e-7 from 0 and 1.
-    With `kl_divergence` it is the negative variational lower bound (−ELBO) of Kingma and Welling, arXiv 1312.6114.
     """
-    x, p = ops.convert_to_tensor(x), ops.clip(x_decoded, 1e-7, 1 - 1e-7)
+    p = ops.clip(x_decoded, 1e-7, 1 - 1e-7)
     return -ops.sum(x * ops.log(p) + (1 - x) * ops.log(1 - p), axis=(1, 2, 3))
 
 
@@ -295,21 +161,97 @@ def kl_divergence(t_mean, t_log_var):
 
     1/2 Σ (t_mean² + exp(t_log_var) − t_log_var − 1), appendix B of arXiv 1312.6114.
     """
-    return 0.5 * ops.sum(ops.square(t_mean) + ops.exp(t_log_var) - ops.add(t_log_var, 1), axis=-1)
+    return 0.5 * ops.sum(ops.square(t_mean) + ops.exp(t_log_var) - t_log_var - 1, axis=-1)
 
 
-# Weight of the predictor's loss in that of the joint model.
+def vae_loss(x, t_decoded, t_mean, t_log_var):
+    """Negative variational lower bound (−ELBO) of images, arXiv 1312.6114: (n,), nats.
+
+    Args:
+        x: images, (n, 28, 28, 1).
+        t_decoded: what a sample of each image's posterior is decoded to, (n, 28, 28, 1).
+        t_mean: means of the posteriors, (n, latent_dim).
+        t_log_var: logarithms of their variances, (n, latent_dim).
+    """
+    return reconstruction_loss(x, t_decoded) + kl_divergence(t_mean, t_log_var)
+
+
+def computed_in_model(_, loss):
+    """A loss for Keras's `compile` where an output of the model is the loss itself: its mean is minimised."""
+    return loss
+
+
+# Weight of the predictor's loss in the loss of the joint model.
 predictor_weight = 20.0
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Joint model
+# ---------------------------------------------------------------------------------------------------------------------
 
-def plot_architecture(latent_dim):
-    """Draws the joint model: what is computed from what, and which part of the loss each output enters."""
-    return digits.figures.plot_architecture(latent_dim, predictor_weight)
+
+def create_joint_model(encoder, decoder, sampler, predictor=None):
+    """Composes the joint VAE-predictor model, or the VAE alone if `predictor` is None.
+
+    The model maps images (n, 28, 28, 1) to a dict: 'vae', their `vae_loss`, (n,), and with a predictor 'predictor', its
+    output for `t_mean`, never for a sample. (In Keras 3, a loss is a function of one output and its target, and
+    `vae_loss` needs three tensors, so the model computes it.) `get_layer` returns 'encoder', 'decoder' and 'predictor'.
+    """
+    image = layers.Input(shape=image_shape, name='image')
+    t_mean, t_log_var = encoder(image)
+    t_decoded = decoder(sampler([t_mean, t_log_var]))
+    outputs = {'vae': vae_loss(image, t_decoded, t_mean, t_log_var)}
+    if predictor is not None:
+        outputs['predictor'] = predictor(t_mean)
+    return keras.Model(image, outputs, name='vae')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Recipes and training
+# The table of models
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+class Design(NamedTuple):
+    """How a model is built, trained and measured.
+
+    Attributes:
+        create: a function of `latent_dim` and seed that builds the model, uncompiled.
+        losses: what Keras's `compile` takes beside the optimizer: losses, their weights, and metrics.
+        targets: a function of images and labels that returns the model's targets in training.
+        recipe: how it is trained.
+        score: a function of predictions and labels that returns a dict with a float; None where nothing is predicted.
+        latent_dim: dimensions of the latent space, unless others are asked for.
+    """
+
+    create: Callable
+    losses: dict
+    targets: Callable
+    recipe: Recipe
+    score: Callable | None
+    latent_dim: int | None = 2
+
+
+def label_accuracy(probs, y):
+    """The share of rows of probabilities (n, 10) that are highest for the label in y (n,): {'accuracy': float}."""
+    return {'accuracy': float(np.mean(probs.argmax(axis=1) == y))}
+
+
+def value_rmse(values, y):
+    """The root mean square of the errors of values (n, 1) for digits y (n,), in digits: {'rmse': float}."""
+    return {'rmse': float(np.sqrt(np.mean((values[:, 0] - y) ** 2)))}
+
+
+def _joint(create_predictor=None):
+    def create(latent_dim, seed):
+        return create_joint_model(create_encoder(latent_dim), create_decoder(latent_dim), create_sampler(seed),
+                                  create_predictor and create_predictor(latent_dim))
+
+    return create
+
+
+def _with_predictor(loss, metrics):
+    return {'loss': {'vae': computed_in_model, 'predictor': loss}, 'metrics': {'predictor': metrics},
+            'loss_weights': {'vae': 1.0, 'predictor': predictor_weight}}
+
 
 # The article's recipe for its VAEs: a constant learning rate, and the last weights.
 ARTICLE_RECIPE = Recipe(epochs=15)
@@ -317,211 +259,144 @@ ARTICLE_RECIPE = Recipe(epochs=15)
 # Ours: the first steps of RMSprop, too large without a bias correction, are warmed up, and the weights are averaged.
 VAE_RECIPE = ARTICLE_RECIPE._replace(learning_rate=0.002, warm_up_steps=300, ema_momentum=0.998)
 
-# models/README.md says how they were chosen.
-RECIPES = {
-    'vae-predictor-off': VAE_RECIPE,
-    'vae-predictor-softmax': VAE_RECIPE,
-    'vae-predictor-linear': VAE_RECIPE,
-    'vae-predictor-softmax-10d': VAE_RECIPE,
-    'vae-conditional': VAE_RECIPE,
-    'classifier': VAE_RECIPE._replace(epochs=5),
-    'judge': ARTICLE_RECIPE._replace(epochs=18, learning_rate_decay=0.8),
+_labels = _with_predictor('sparse_categorical_crossentropy', ['accuracy'])
+_classifier = {'loss': 'sparse_categorical_crossentropy', 'metrics': ['accuracy']}
+
+MODELS = {
+    'vae-predictor-off': Design(
+        _joint(), {'loss': {'vae': computed_in_model}}, lambda x, y: {'vae': x}, VAE_RECIPE, None),
+    'vae-predictor-softmax': Design(
+        _joint(create_predictor), _labels, lambda x, y: {'vae': x, 'predictor': y}, VAE_RECIPE, label_accuracy),
+    'vae-predictor-linear': Design(
+        _joint(create_predictor_linear), _with_predictor('mean_squared_error', []),
+        lambda x, y: {'vae': x, 'predictor': y.astype('float32')}, VAE_RECIPE, value_rmse),
+    'vae-predictor-softmax-10d': Design(
+        _joint(create_predictor), _labels, lambda x, y: {'vae': x, 'predictor': y}, VAE_RECIPE, label_accuracy,
+        latent_dim=10),
+    'classifier': Design(
+        lambda latent_dim, seed: create_classifier(), _classifier, lambda x, y: y, VAE_RECIPE._replace(epochs=5),
+        label_accuracy, latent_dim=None),
+    'judge': Design(
+        lambda latent_dim, seed: create_judge(), _classifier, lambda x, y: y,
+        ARTICLE_RECIPE._replace(epochs=18, learning_rate_decay=0.8), label_accuracy, latent_dim=None),
 }
 
-# The last of the pretrained models is trained by `alternatives.train_latent_constraints`.
-PRETRAINED = (*RECIPES, 'latent-constraints')
 
-
-def recipe_for(name, **changes):
-    """Returns the recipe of a model, with some of its fields changed.
+def create_model(name, *, latent_dim=None, seed=0):
+    """Builds one of `MODELS`, with new weights. It sets the global random seeds of Python, NumPy and Keras.
 
     Args:
-        name: a key of `RECIPES`.
-        **changes: fields of `Recipe` and their new values. None leaves a field as it is.
-
-    Raises:
-        ValueError: there is no such model or field, or a number is not as it should be.
-    """
-    recipe = RECIPES[check_model_name(name, RECIPES)]
-    unknown = sorted(changes.keys() - set(Recipe._fields))
-    if unknown:
-        raise ValueError(f'A recipe has no {", ".join(unknown)}. Its fields are {", ".join(Recipe._fields)}.')
-    return check_recipe(recipe._replace(**{field: value for field, value in changes.items() if value is not None}))
-
-
-def create_model(name, *, latent_dim=None, seed=0, precision='float32'):
-    """Creates one of the models named in `RECIPES`, untrained.
-
-    It sets the global random seeds of Python, NumPy and Keras.
-
-    Args:
-        name: a key of `RECIPES`.
-        latent_dim: dimensions of the latent space. Without it, two, or ten where the name ends in '-10d'. Classifiers
-            have none.
+        name: a key of `MODELS`.
+        latent_dim: dimensions of the latent space; without it those of the table.
         seed: of the initial weights and of the sampler. The judge adds 1000 to it.
-        precision: 'float32' or 'mixed_bfloat16', in which layers compute in bfloat16, except those that losses are
-            computed from. All weights are float32.
 
     Returns:
         An uncompiled Keras model.
 
     Raises:
-        ValueError: there is no model of that name, or a number is not as it should be.
+        ValueError: there is no model of that name, or a number is not an integer in its range.
     """
-    check_model_name(name, RECIPES)
+    design = _design(name)
     seed = check_integer('seed', seed, at_least=0)
+    if latent_dim is not None:
+        latent_dim = check_integer('latent_dim', latent_dim, at_least=1)
     set_random_seed(seed + 1000 if name == 'judge' else seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        return _create_model(name, latent_dim, seed)
-    finally:
-        keras.config.set_dtype_policy(policy)
+    return design.create(latent_dim or design.latent_dim, seed)
 
 
-def _create_model(name, latent_dim, seed):
-    if name in ('classifier', 'judge'):
-        return create_classifier() if name == 'classifier' else create_judge()
-    if latent_dim is None:
-        latent_dim = 10 if name.endswith('-10d') else 2
-    encoder, decoder = (create(latent_dim, conditional=name == 'vae-conditional')
-                        for create in (create_encoder, create_decoder))
-    predictor = None
-    if name.startswith('vae-predictor-softmax'):
-        predictor = create_predictor(latent_dim)
-    elif name == 'vae-predictor-linear':
-        predictor = create_predictor_linear(latent_dim)
-    return create_joint_model(encoder, decoder, create_sampler(seed), predictor)
+def _design(name):
+    if name not in MODELS:
+        raise ValueError(f'There is no model named {name!r}. The models are {", ".join(map(repr, MODELS))}.')
+    return MODELS[name]
 
 
 def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=None, precision='auto'):
-    """Trains one of the models named in `RECIPES`, with RMSprop.
-
-    VAEs minimise the batch mean of `reconstruction_loss` + `kl_divergence`, plus `predictor_weight` times the
-    predictor's loss if they have a predictor: cross-entropy for labels, mean squared error for values. Classifiers
-    minimise cross-entropy.
-
-    With `checkpoint_dir`, weights and learning curve are written after each epoch, and an interrupted training
-    continues after its last finished epoch with the result of an uninterrupted one. A finished one is read back.
-    Each training has a folder of its own there, whose name depends on all that its result depends on.
+    """Builds one of `MODELS` and trains it, with RMSprop.
 
     With JAX as Keras's backend, call `keras.distribution.set_distribution(keras.distribution.DataParallel())` first to
     share each batch among all devices. Their number has to divide the size of every batch: the first, the last, which
     may be smaller, and 400, in which test images are measured.
 
     Args:
-        name: a key of `RECIPES`.
+        name: a key of `MODELS`.
         data: a `Data` tuple.
-        latent_dim: dimensions of the latent space, see `create_model`.
-        recipe: a `Recipe`, such as `recipe_for` returns; without it that of `RECIPES`. Few examples shorten its
-            warm-up and its averages, see `Recipe.for_examples`.
-        seed: governs initial weights, order of images, sampler and dropout.
-        checkpoint_dir: folder of all checkpoints, created if it does not exist.
-        precision: 'float32', 'mixed_bfloat16' or 'auto', which is what `native_precision` returns.
+        latent_dim: dimensions of the latent space; without it those of the table.
+        recipe: a `Recipe`; without it that of the table.
+        seed: of initial weights, order of images, sampler and dropout.
+        checkpoint_dir: folder of all trainings; see `fit`.
+        precision: see `fit`.
 
     Returns:
-        `(model, history)`: the uncompiled model and a list with a dict for each epoch. Its keys are 'seconds' and, for
-        the training images as a running mean and with the prefix 'val_' for the test images, the parts of the loss in
-        nats: 'reconstruction', 'kl' and 'predictor' (squared digits for values), or 'loss' for classifiers;
-        'accuracy' where labels are predicted.
+        `(model, history)`: the trained model, and the learning curve, see `fit`.
 
     Raises:
         ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged.
-        FloatingPointError: the loss is no longer finite; the checkpoint keeps the epochs before.
-        Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
+        FloatingPointError, Interrupted: see `fit`.
     """
-    precision = check_precision(precision)
-    recipe = (recipe_for(name) if recipe is None else check_recipe(recipe)).for_examples(len(data.x_train))
-    model = create_model(name, latent_dim=latent_dim, seed=seed, precision=precision)
-    train_set = _examples(model, data.x_train, data.y_train)
-    test_set = _examples(model, data.x_test, data.y_test)
-    settings = {'name': name, 'recipe': recipe._asdict(), 'data': data.name, 'images': len(train_set), 'seed': seed,
-                'precision': precision, 'architecture': hashlib.sha256(model.to_json().encode()).hexdigest()}
-    compile_model(model, recipe)  # Not before: to_json would include it.
-    history = fit(model, recipe, train_set, test_set, loss_parts=_loss_parts, seed=seed,
-                  checkpoint=Checkpoint(checkpoint_dir and Path(checkpoint_dir) / data.name / name, settings),
-                  name=f'{name}, {precision}')
-
-    trained = create_model(name, latent_dim=latent_dim, seed=seed)
-    with averaged_weights(model):
-        trained.set_weights(model.get_weights())
-    return trained, history
+    design, sets = _design(name), []
+    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        x = check_images(x)
+        sets.append((x, design.targets(x, check_labels(y, len(x)))))
+    model, recipe = create_model(name, latent_dim=latent_dim, seed=seed), recipe or design.recipe
+    model.compile(recipe.optimizer(len(data.x_train)), **design.losses)
+    return model, fit(model, *sets, recipe, name, seed=seed, folder=checkpoint_dir, precision=precision)
 
 
-def compile_model(model, recipe):
-    """Compiles a model made by `create_model` with the losses that `train` minimises, and RMSprop."""
-    optimizer = keras.optimizers.RMSprop(use_ema=recipe.ema_momentum != 0, ema_momentum=recipe.ema_momentum)
-    if 'decoder' not in (layer.name for layer in model.layers):
-        return model.compile(optimizer, 'sparse_categorical_crossentropy', metrics=['accuracy'])
-    if len(model.outputs) == 1:
-        return model.compile(optimizer, reconstruction_loss, metrics=[reconstruction_loss])
-    predicts_labels = model.get_layer('predictor').output.shape[-1] == num_labels
-    return model.compile(optimizer,
-                         [reconstruction_loss,
-                          'sparse_categorical_crossentropy' if predicts_labels else 'mean_squared_error'],
-                         loss_weights=[1.0, predictor_weight],
-                         metrics=[[], ['accuracy'] if predicts_labels else []])
+def load_pretrained(name, folder=models_dir):
+    """Builds one of `MODELS` and loads its pretrained weights; see `digits.pretrained.load_weights`.
+
+    Args:
+        name: a key of `MODELS`.
+        folder: where the weights and their manifest are.
+
+    Returns:
+        An uncompiled Keras model.
+
+    Raises:
+        ValueError: there is no model of that name, or its file is damaged.
+        FileNotFoundError: its file or the manifest does not exist.
+    """
+    design = _design(name)
+    model = design.create(design.latent_dim, seed=0)
+    load_weights(model, name, folder)
+    return model
 
 
-def _examples(model, x, y):
-    x = check_images(x)
-    y = check_labels(y, len(x))
-    inputs = [x, one_hot(y)] if len(model.inputs) == 2 else x
-    if 'decoder' not in (layer.name for layer in model.layers):
-        return Examples(inputs, y)
-    return Examples(inputs, [x, y] if len(model.outputs) == 2 else x)
+# ---------------------------------------------------------------------------------------------------------------------
+# Measures
+# ---------------------------------------------------------------------------------------------------------------------
 
 
-def _loss_parts(logs):
-    """Names the parts of the loss in Keras's logs; the KL divergence is what the other parts leave of the whole."""
-    if 'reconstruction_loss' in logs:
-        return {'reconstruction': logs['reconstruction_loss'], 'kl': logs['loss'] - logs['reconstruction_loss']}
-    if 'decoder_loss' not in logs:
-        return {'loss': logs['loss'], 'accuracy': logs['accuracy']}
-    parts = {'reconstruction': logs['decoder_loss'],
-             'kl': logs['loss'] - logs['decoder_loss'] - predictor_weight * logs['predictor_loss'],
-             'predictor': logs['predictor_loss']}
-    if 'predictor_accuracy' in logs:
-        parts['accuracy'] = logs['predictor_accuracy']
-    return parts
-
-
-def evaluate(model, x, y, seed=0):
+def evaluate(model, x, y, score=None, seed=0):
     """Measures a joint model on images and labels, with one sample of each image's posterior.
 
     Args:
         model: made by `create_joint_model`.
         x: images, float32 in [0, 1], (n, 28, 28, 1).
         y: labels, integers, (n,).
+        score: of the predictor, see `Design`.
+        seed: of the samples.
 
     Returns:
-        A dict of floats: 'reconstruction', 'kl' and their sum 'neg_elbo', means in nats; with a predictor of labels
-        also 'accuracy', with one of values 'rmse' in units of a digit.
+        A dict of floats: what `elbo_parts` returns, and what `score` does.
     """
     x, y = check_images(x), check_labels(y, len(x))
-    encoder, decoder = model.get_layer('encoder'), model.get_layer('decoder')
-    label = [one_hot(y)] if len(model.inputs) == 2 else []
-    t_mean, t_log_var = predict(encoder, [x, *label] if label else x, 'encode')
-    epsilon = np.random.default_rng(seed).standard_normal(t_mean.shape, dtype='float32')
-    t = t_mean + np.exp(0.5 * t_log_var) * epsilon
-    x_decoded = predict(decoder, [t, *label] if label else t, 'decode')
-
-    reconstruction = float(np.mean(ops.convert_to_numpy(reconstruction_loss(x, x_decoded))))
-    kl = float(np.mean(ops.convert_to_numpy(kl_divergence(t_mean, t_log_var))))
-    metrics = {'reconstruction': reconstruction, 'kl': kl, 'neg_elbo': reconstruction + kl}
-    if len(model.outputs) == 2:
-        predicted = predict(model.get_layer('predictor'), t_mean, 'predict')
-        if predicted.shape[1] == num_labels:
-            metrics['accuracy'] = float(np.mean(predicted.argmax(axis=1) == y))
-        else:
-            metrics['rmse'] = float(np.sqrt(np.mean((predicted[:, 0] - y) ** 2)))
-    return metrics
+    t_mean, t_log_var = predict(model.get_layer('encoder'), x, 'encode')
+    t = sample_posterior(t_mean, t_log_var, np.random.default_rng(seed))
+    losses = elbo_parts(x, predict(model.get_layer('decoder'), t, 'decode'), t_mean, t_log_var)
+    return losses | (score(predict(model.get_layer('predictor'), t_mean, 'predict'), y) if score else {})
 
 
-def evaluate_classifier(model, x, y):
-    """Measures the share of images that a classifier reads as their label: {'accuracy': float}."""
-    x, y = check_images(x), check_labels(y, len(x))
-    return {'accuracy': float(np.mean(predict(model, x, model.name).argmax(axis=1) == y))}
+def sample_posterior(t_mean, t_log_var, rng):
+    """Draws a sample of the posterior of each image, float32 (n, latent_dim), with a generator of NumPy."""
+    return t_mean + np.exp(0.5 * t_log_var) * rng.standard_normal(t_mean.shape, dtype='float32')
+
+
+def elbo_parts(x, t_decoded, t_mean, t_log_var):
+    """The parts of `vae_loss`: a dict of floats, means in nats: 'reconstruction', 'kl' and their sum 'neg_elbo'."""
+    reconstruction, kl = (float(np.mean(ops.convert_to_numpy(loss))) for loss in (
+        reconstruction_loss(x, t_decoded), kl_divergence(t_mean, t_log_var)))
+    return {'reconstruction': reconstruction, 'kl': kl, 'neg_elbo': reconstruction + kl}
 
 
 def reconstruct(x, model):
@@ -529,89 +404,10 @@ def reconstruct(x, model):
 
     Args:
         x: images, (n, 28, 28, 1).
-        model: made by `create_joint_model`, not conditional.
+        model: made by `create_joint_model`.
 
     Returns:
         The decoded images, float32 (n, 28, 28, 1), and the reconstruction loss of each, (n,), nats.
     """
     decoded = predict(model.get_layer('decoder'), encode(x, model), 'decode')
     return decoded, ops.convert_to_numpy(reconstruction_loss(x, decoded))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Pretrained models
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def save_pretrained(model, name, description, folder=models_dir):
-    """Saves one of the models named in `PRETRAINED`; see `digits.pretrained.save_pretrained`."""
-    digits.pretrained.save_pretrained(model, name, description, names=PRETRAINED, folder=folder)
-
-
-def load_pretrained(name, folder=models_dir):
-    """Loads a pretrained model, checked against the sha256 in manifest.json, without executing code from its file.
-
-    Args:
-        name: one of `PRETRAINED`.
-        folder: where the models and their manifest are.
-
-    Returns:
-        An uncompiled Keras model.
-
-    Raises:
-        ValueError: there is no model of that name, or its file is damaged.
-        FileNotFoundError: the model's file or the manifest does not exist.
-    """
-    return digits.pretrained.load_pretrained(name, names=PRETRAINED, folder=folder)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Assessment of searches
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def assess_top(optimizer, target, decoder, classifier, judge, num=10, distance=None):
-    """Decodes the best distinct evaluations of a search and reads the images.
-
-    For `num` and `distance` see `top`: 0 gives the best as the article shows them, distinct or not.
-
-    Returns:
-        A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
-        probabilities of the target, (m,); `read`, the labels that the judge reads, (m,); `diversity`, see
-        `mean_pixel_distance`.
-    """
-    points, values = top(optimizer, num, distance)
-    images = predict(decoder, points.astype('float32'), 'decode')
-    by_judge = predict(judge, images, 'judge')
-    return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
-            'judge': by_judge[:, target], 'read': by_judge.argmax(axis=1),
-            'diversity': mean_pixel_distance(images)}
-
-
-def load_regret_curves(name='curves', folder=benchmark_results_dir):
-    """Loads the regret that `make bench` has measured; see `latent_search.figures.load_regret_curves`."""
-    return latent_search.figures.load_regret_curves(name, folder)
-
-
-def load_published_searches(folder=benchmark_results_dir):
-    """Loads searches with the article's settings for the targets that it shows, as `make bench` has recorded them.
-
-    They were made on the pretrained models, with seed 0.
-
-    Returns:
-        A dict from targets to searches that know these evaluations.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged.
-    """
-    path = Path(folder) / 'published_searches.csv'
-    if not path.exists():
-        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
-    rows = np.loadtxt(path, delimiter=',', skiprows=1)
-    searches = {int(target): create_optimizer(None, [(-4.0, 4.0)] * 2, published=True)
-                for target in dict.fromkeys(rows[:, 0])}
-    for target, search in searches.items():
-        of_target = rows[rows[:, 0] == target]
-        search.add_known(of_target[:, 1:3], of_target[:, 3:])
-    return searches

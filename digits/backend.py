@@ -3,65 +3,40 @@
 Take `keras`, `layers` and `ops` from here, so that Keras is started only once and in this way.
 """
 
-import logging
 import os
-import subprocess
 import sys
-import threading
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-logger = logging.getLogger(__name__)
-
-# The program of the process that `quiet_start` puts between this process and stderr. It ends where its input ends.
-_FILTER = """
-import sys
-
-chatter = b'I0000', b'WARNING: All log messages before absl', b'To enable the following instructions'
-for line in sys.stdin.buffer:
-    if not line.startswith(chatter) and b'failed call to cuInit' not in line:
-        sys.stderr.buffer.write(line)
-        sys.stderr.flush()
-"""
-
-_quiet_start_lock = threading.RLock()
+# Lines that TensorFlow's C++ code writes to stderr while it loads, although nothing is wrong.
+_greetings = b'I0000', b'WARNING: All log messages before absl', b'To enable the following instructions'
 
 
 @contextmanager
-def quiet_start():
-    """Filters the lines that TensorFlow's C++ code writes to stderr while it loads; all other lines pass.
+def _without_greetings():
+    """Holds back what is written to stderr, and passes on all lines but TensorFlow's greetings afterwards.
 
-    TensorFlow 2.19 and later ignore TF_CPP_MIN_LOG_LEVEL for these lines (tensorflow issue 100442), so they are
-    filtered at file descriptor 2. Another process does that: it outlives a crash of this one, and passes on its last
-    words. Where file descriptor 2 is closed, or no process can be started, nothing is filtered.
+    TensorFlow 2.19 and later ignore TF_CPP_MIN_LOG_LEVEL for these lines (tensorflow issue 100442). They are written to
+    file descriptor 2 and not to `sys.stderr`.
     """
-    with _quiet_start_lock:
-        try:
-            stderr = os.dup(2)
-        except OSError:
-            yield
-            return
-        # In a session of its own, the process is not interrupted by Ctrl-C before it has passed on everything.
-        command = [sys.executable or 'python', '-I', '-S', '-c', _FILTER]
-        try:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-        except OSError:
-            os.close(stderr)
-            yield
-            return
-        os.dup2(child.stdin.fileno(), 2)
-        child.stdin.close()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # It is closed, so that there is nothing to hold back.
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            try:
-                child.wait(timeout=5)
-            except subprocess.TimeoutExpired:  # A process that was started meanwhile still writes to the pipe.
-                pass
+            held.seek(0)
+            os.write(2, b''.join(line for line in held
+                                 if not line.startswith(_greetings) and b'failed call to cuInit' not in line))
 
 
 # TensorFlow and JAX take all memory of a GPU unless told otherwise, and several searches at once share one.
@@ -70,17 +45,14 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 # TensorFlow's own default is oneDNN only on CPUs with AVX-512; its convolutions are faster on those without it, too.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
-with quiet_start():
+with _without_greetings():
     import keras
     from keras import layers, ops
 
     ops.zeros(())  # Starts the backend's devices, which is when it reports a missing GPU.
 
-# Each of our models is compiled once or twice, for one batch size or any. TensorFlow counts them together and warns.
-logging.getLogger('tensorflow').addFilter(lambda record: 'triggered tf.function retracing' not in record.getMessage())
-
-__all__ = ['Conv2DTranspose', 'check_precision', 'keras', 'layers', 'native_precision', 'ops', 'quiet_start',
-           'set_random_seed', 'value_and_gradient']
+__all__ = ['Conv2DTranspose', 'computing_in', 'keras', 'layers', 'native_precision', 'ops', 'set_random_seed',
+           'value_and_gradient']
 
 
 def set_random_seed(seed):
@@ -91,7 +63,7 @@ def set_random_seed(seed):
     if 'tensorflow' in sys.modules:
         keras.utils.set_random_seed(seed)
         return
-    with quiet_start():
+    with _without_greetings():
         keras.utils.set_random_seed(seed)
 
 
@@ -110,27 +82,33 @@ def native_precision():
     return 'mixed_bfloat16' if native[keras.backend.backend()]() else 'float32'
 
 
-def check_precision(precision):
-    """Returns the precision of a training: 'float32' or 'mixed_bfloat16', for 'auto' that of `native_precision`.
+@contextmanager
+def computing_in(precision, model):
+    """Lets the convolutions of a model, which take most of its time, compute in a precision, and then in float32 again.
 
-    On a machine that does not compute natively in bfloat16, it warns of that precision: TensorFlow then adds up the
-    gradients of biases in bfloat16, as JAX does.
+    Weights and all other layers are float32 throughout.
 
-    Raises:
-        ValueError: `precision` is none of the three.
+    Args:
+        precision: 'float32' or 'mixed_bfloat16'.
+        model: a Keras model of layers and of models of layers. Compile it inside, so that nothing is kept that was
+            compiled in another precision.
     """
-    if precision not in ('auto', 'float32', 'mixed_bfloat16'):
-        raise ValueError(f"precision must be 'auto', 'float32' or 'mixed_bfloat16', got {precision!r}.")
-    native = native_precision()
-    if precision == 'mixed_bfloat16' and native == 'float32':
-        logger.warning("This machine does not compute natively in bfloat16. Training is slower than in float32, and "
-                       "the gradients of biases lose most of their value. Use precision='auto'.")
-    return native if precision == 'auto' else precision
+    parts = [model, *(layer for layer in model.layers if isinstance(layer, keras.Model))]
+
+    def compute_in(precision):
+        for part in parts:
+            part.train_function = part.test_function = part.predict_function = None
+            for layer in part.layers:
+                if isinstance(layer, (layers.Conv2D, layers.Conv2DTranspose)):
+                    layer.dtype_policy = precision
+
+    compute_in(precision)
+    try:
+        yield
+    finally:
+        compute_in('float32')
 
 
-# A decoder can be unpickled only where its layers are registered. In another process an objective imports this module,
-# but not `vae_opt_util`, where the other layers are. Files of models name all of them by that package.
-@keras.saving.register_keras_serializable(package='vae_opt_util')
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's layer with a bias gradient that is right in bfloat16.
 

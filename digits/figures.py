@@ -93,44 +93,45 @@ def plot_images(images, labels, title):
 
 
 def plot_learning_curves(histories, title):
-    """Draws the parts of the losses, for training and test images, against epochs.
+    """Draws losses, for training and test images, against epochs.
 
     Picture: docs/figures.md#plot_learning_curves.
 
     Args:
-        histories: a dict from names of models to their learning curves: lists with a dict of losses for each epoch.
+        histories: a dict from names of models to their learning curves: lists with a dict for each epoch. VAEs have the
+            keys 'vae_loss' and, with a predictor, 'predictor_loss'; classifiers have 'loss'. Each has another one with
+            the prefix 'val_'.
         title: of the figure.
     """
-    parts = {'reconstruction': 'Reconstruction (nats)', 'kl': 'KL divergence (nats)',
-             'predictor': 'Predictor loss\n(nats; squared digits for the regressor)', 'loss': 'Cross-entropy (nats)'}
-    figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout='constrained')
-    cut = False
-    for axis, (part, label) in zip(axes, parts.items(), strict=True):
+    panels = {'−ELBO (nats)': ('vae_loss', [history for history in histories.items() if 'vae_loss' in history[1][0]]),
+              'Predictor loss\n(nats; squared digits for the regressor)':
+                  ('predictor_loss', [history for history in histories.items() if 'predictor_loss' in history[1][0]]),
+              'Cross-entropy of classifiers (nats)':
+                  ('loss', [history for history in histories.items() if 'vae_loss' not in history[1][0]])}
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout='constrained')
+    colors, last = dict(zip(histories, label_colors, strict=False)), []
+    for axis, (label, (key, of_panel)) in zip(axes, panels.items(), strict=True):
         later = []
-        for color, (name, history) in zip(label_colors, histories.items(), strict=False):
-            if part in history[0]:
-                epochs = range(1, len(history) + 1)
-                tested, trained = ([epoch[key] for epoch in history] for key in (f'val_{part}', part))
-                axis.plot(epochs, tested, '.-', color=color, label=name)
-                axis.plot(epochs, trained, '.:', color=color)
-                later += tested[1:] + trained[1:]
+        for name, history in of_panel:
+            epochs = range(1, len(history) + 1)
+            tested, trained = ([epoch[of] for epoch in history] for of in (f'val_{key}', key))
+            axis.plot(epochs, tested, '.-', color=colors[name], label=name)
+            axis.plot(epochs, trained, '.:', color=colors[name])
+            later += tested[1:] + trained[1:]
+            last.append(f'{name} {tested[-1]:.3g}')
         axis.set(title=label, xlabel='Epoch')
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if part in ('predictor', 'loss'):
+        if key != 'vae_loss':
             axis.set_yscale('log')
             axis.yaxis.set_major_formatter('{x:g}')
             axis.yaxis.set_minor_formatter('{x:g}')
         if later and axis.dataLim.ymax > 1.05 * max(later):
-            cut = True
-            axis.set_ylim(top=1.05 * max(later))
-    axes[0].legend(loc='upper right')
-    axes[3].legend(loc='upper right')
-    figure.suptitle(f'{title}: test images (lines), training images (dotted)'
-                    + ('. The first epoch may lie above the panel' if cut else ''))
-    last = [f"{name} {part} {history[-1][f'val_{part}']:.3g}" for name, history in histories.items() for part in parts
-            if part in history[0]]
-    return describe(figure, f'{title}. Four panels of curves that fall with the epochs: reconstruction, KL divergence, '
-                    f'predictor loss, cross-entropy. On test images they end at: {"; ".join(last)}.')
+            axis.set_ylim(top=1.05 * max(later))  # The later epochs would not be told apart.
+        if of_panel:
+            axis.legend(loc='upper right')
+    figure.suptitle(f'{title}: test images (lines), training images (dotted)')
+    return describe(figure, f'{title}. Three panels of curves that fall with the epochs: −ELBO, predictor loss, '
+                    f'cross-entropy. On test images they end at: {"; ".join(last)}.')
 
 
 def plot_latent_spaces(ts, y, titles, title):

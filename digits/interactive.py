@@ -16,7 +16,6 @@ from digits.figures import label_colors
 from digits.measures import predict
 from digits.objectives import nll_of_probs
 from latent_search.figures import describe
-from latent_search.points import check_points
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Widgets
@@ -67,14 +66,14 @@ class InteractiveFigure:
                 {'image/png': {'alt': self.alt}})
 
 
-def explore_latent_space(gx, gy, objectives, label_probs, decoder, target=4, t=(0.0, 0.0)):
+def explore_latent_space(gx, gy, objectives, readers, decoder, target=4, t=(0.0, 0.0)):
     """Shows what a point is decoded to, what its label is read as, and the objectives there; sliders move the point.
 
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
         objectives: a dict from names to objectives at the grid's points, (m * k, 10), nats; see `nll_all_targets`.
-        label_probs: a dict from the same names to the Keras models from points to label probabilities (n, 10).
+        readers: a dict from the same names to the Keras models from points to label probabilities (n, 10).
         decoder: a Keras model from points to images.
         target: the label whose objectives are drawn at first.
         t: the point at first, two numbers.
@@ -87,9 +86,9 @@ def explore_latent_space(gx, gy, objectives, label_probs, decoder, target=4, t=(
     """
     import ipywidgets
 
-    if objectives.keys() != label_probs.keys():
-        raise ValueError(f'objectives and label_probs must have the same names, got {", ".join(objectives)} and '
-                         f'{", ".join(label_probs)}.')
+    if objectives.keys() != readers.keys():
+        raise ValueError(f'objectives and readers must have the same names, got {", ".join(objectives)} and '
+                         f'{", ".join(readers)}.')
     for name, nll in objectives.items():
         if np.shape(nll) != (gx.size, num_labels):
             raise ValueError(f'The objective {name!r} must have shape ({gx.size}, 10), a row for each point of the '
@@ -98,48 +97,17 @@ def explore_latent_space(gx, gy, objectives, label_probs, decoder, target=4, t=(
 
     def draw(t_1, t_2, target):
         point = np.array([[t_1, t_2]])
-        probs = {name: predict(model, point.astype('float32'), name) for name, model in label_probs.items()}
+        probs = {name: predict(reader, point, name) for name, reader in readers.items()}
         values = {name: nll_of_probs(of_name, point)[0, target] for name, of_name in probs.items()}
         return plot_point(gx, gy, {name: nll[:, target] for name, nll in objectives.items()}, point[0], values,
                           {name: of_name[0] for name, of_name in probs.items()},
-                          predict(decoder, point.astype('float32'), 'decode')[0], target)
+                          predict(decoder, point, 'decode')[0], target)
 
     sliders = {f't_{axis}': ipywidgets.FloatSlider(value, min=coordinates.min(), max=coordinates.max(), step=0.05,
                                                    description=f't_{axis}')
                for axis, (value, coordinates) in enumerate(zip(t, (gx, gy), strict=True), start=1)}
     targets = ipywidgets.Dropdown(options=range(num_labels), value=target, description='target')
     return InteractiveFigure({**sliders, 'target': targets}, draw)
-
-
-def replay_evaluations(gx, gy, nll, X, Y, decoder, title):  # noqa: N803 (GPyOpt's names)
-    """Shows evaluations of an objective one after another, with the image of each and the best so far.
-
-    Args:
-        gx: first coordinates of a grid, (m, k).
-        gy: second coordinates, (m, k).
-        nll: the objective at the grid's points, (m * k,), nats.
-        X: the evaluated points in their order, (n, 2).
-        Y: their values, (n, 1), nats.
-        decoder: a Keras model from points to images.
-        title: of the figure.
-
-    Returns:
-        An `InteractiveFigure` with the control 'evaluation', from 1 to n; at first n. A player moves it too.
-
-    Raises:
-        ValueError: there are no evaluations in two dimensions, or `nll` does not belong to the grid.
-    """
-    import ipywidgets
-
-    X = check_points(X, 2)  # noqa: N806
-    if np.shape(nll) != (gx.size,):
-        raise ValueError(f'nll must have shape ({gx.size},), one value a point of the grid, got {np.shape(nll)}.')
-    images = predict(decoder, X.astype('float32'), 'decode')
-    slider = ipywidgets.IntSlider(len(X), min=1, max=len(X), description='evaluation')
-    player = ipywidgets.Play(value=len(X), min=1, max=len(X), interval=600)
-    ipywidgets.jslink((player, 'value'), (slider, 'value'))
-    return InteractiveFigure({'evaluation': slider}, lambda evaluation: plot_evaluations(
-        gx, gy, nll, X[:evaluation], Y[:, 0], images, title), player)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -184,50 +152,6 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
     return describe(figure, f'{title}. ' + '; '.join(
         f'{name}: {values[name]:.2f} nats, and the most probable label is {of_name.argmax()} ({of_name.max():.0%})'
         for name, of_name in probs.items()) + '. The decoded image is beside the maps.')
-
-
-def plot_evaluations(gx, gy, nll, X, values, images, title):  # noqa: N803 (GPyOpt's name)
-    """Draws the first evaluations of an objective over its map, their values, the last image and the best so far.
-
-    Picture: docs/figures.md#plot_evaluations.
-
-    Args:
-        gx: first coordinates of a grid, (m, k).
-        gy: second coordinates, (m, k).
-        nll: the objective at the grid's points, (m * k,), nats.
-        X: the points evaluated so far in their order, (n, 2).
-        values: the values of all evaluations, (m,) with m ≥ n, nats. Those from n on are drawn pale.
-        images: their images, (m, 28, 28, 1).
-        title: of the figure.
-    """
-    num, best = len(X), values[:len(X)].argmin()
-    figure = plt.figure(figsize=(11, 3.7), layout='constrained')
-    plane, last, best_so_far, curve = figure.subplots(1, 4, width_ratios=(1.25, 0.8, 0.8, 1.5))
-    _draw_map(plane, gx, gy, nll)
-    plane.plot(*X.T, '-', color='white', linewidth=0.8, alpha=0.5)
-    plane.plot(*X.T, 'o', markersize=5, color='white', markeredgecolor='black', clip_on=False)
-    plane.plot(*X[-1], 'o', markersize=8, color='orange', markeredgecolor='black', clip_on=False)
-    plane.set_title('orange: the last; star: minimum', fontsize=11)
-    for axis, index, name in ((last, num - 1, f'evaluation {num}'), (best_so_far, best, f'best so far ({best + 1})')):
-        axis.imshow(np.squeeze(images[index]), cmap='gray', vmin=0, vmax=1)
-        axis.set_title(f'{name}\n{values[index]:.3f} nats', fontsize=11)
-        axis.set_axis_off()
-    order = np.arange(1, len(values) + 1)
-    curve.plot(order[num:], values[num:], 'o', markersize=4, color='lightgray')
-    curve.plot(order[:num], values[:num], 'o', markersize=4, color=label_colors[0], label='evaluation')
-    curve.plot(num, values[num - 1], 'o', markersize=8, color='orange', markeredgecolor='black')
-    curve.plot(order[:num], np.minimum.accumulate(values[:num]), drawstyle='steps-post', color=label_colors[1],
-               label='best so far')
-    curve.axhline(nll.min(), linestyle=':', color='black', label='minimum on the grid')
-    curve.set(xlabel='Evaluation', ylabel='Objective (nats)', yscale='log', xlim=(0, len(values) + 1))
-    curve.yaxis.set_major_formatter('{x:g}')
-    curve.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    curve.set_yticks([level for level in (2, 3, 4, 6, 8, 12, 16, 24, 32) if values.min() <= 1.2 * level
-                      and level <= 1.1 * values.max()])
-    curve.legend(loc='center right', fontsize=10)
-    figure.suptitle(title)
-    return describe(figure, f'{title}. {num} of {len(values)} evaluations on a map of the objective, the images of the '
-                    f'last ({values[num - 1]:.3f} nats) and the best so far ({values[best]:.3f} nats), and all values.')
 
 
 def _draw_map(axis, gx, gy, nll):

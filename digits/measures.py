@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from digits.backend import keras
 from digits.data import check_images, choose_per_label, num_labels
-from latent_search.points import check_integer, check_points, sample_around
+from latent_search.points import check_integer, check_points, sample_around, top
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Calls of models
@@ -20,7 +20,7 @@ def predict(model, x, description, batch_size=500):
 
     Args:
         model: a Keras model.
-        x: array (n, …) of its inputs, or a list of arrays where the model has several.
+        x: array (n, …) of its inputs, or a list of arrays where the model has several. Numbers become float32.
         description: what the progress bar says.
         batch_size: rows a call.
 
@@ -30,9 +30,9 @@ def predict(model, x, description, batch_size=500):
     Raises:
         ValueError: `x` has no rows.
     """
-    inputs = x if isinstance(x, list) else [x]
+    inputs = [np.asarray(of_input, dtype='float32') for of_input in (x if isinstance(x, list) else [x])]
     if len(inputs[0]) == 0:
-        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(inputs[0])}.')
+        raise ValueError(f'There is nothing to {description}: got an array with shape {inputs[0].shape}.')
     batches = []
     with tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
         for start in range(0, len(inputs[0]), batch_size):
@@ -115,6 +115,30 @@ def mean_pixel_distance(images):
     return float(pdist(images.reshape(len(images), -1)).mean()) if len(images) > 1 else 0.0
 
 
+def assess_top(search, target, decoder, classifier, judge, num=10, distance=None):
+    """Decodes the best distinct evaluations of a search and reads the images.
+
+    Args:
+        search: of latent_search, or anything else that `top` takes.
+        target: the label that it searched for.
+        decoder: a Keras model from points to images.
+        classifier: the classifier of the objective.
+        judge: another classifier, for checks.
+        num: see `top`.
+        distance: see `top`: 0 gives the best as the article shows them, distinct or not.
+
+    Returns:
+        A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
+        probabilities of the target, (m,); `read`, the labels that the judge reads, (m,); `diversity`, see
+        `mean_pixel_distance`.
+    """
+    points, values = top(search, num, distance)
+    images = predict(decoder, points, 'decode')
+    by_judge = predict(judge, images, 'judge')
+    return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
+            'judge': by_judge[:, target], 'read': by_judge.argmax(axis=1), 'diversity': mean_pixel_distance(images)}
+
+
 def mean_distance_of_labels(images, y, num=30):
     """Mean over labels y (n,) of the `mean_pixel_distance` of the first `num` images (n, 28, 28, 1) of each."""
     return float(np.mean([mean_pixel_distance(images[y == label][:num]) for label in range(num_labels)]))
@@ -134,7 +158,7 @@ def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
         the target; `diversity`, see `mean_pixel_distance`; `images`, (num, 28, 28, 1) each; `read`, the labels that the
         judge reads, (num,) each.
     """
-    images = np.array([predict(decoder, sample_around(points, radius, num, seed).astype('float32'), 'decode')
+    images = np.array([predict(decoder, sample_around(points, radius, num, seed), 'decode')
                        for radius in radii])
     read = np.array([predict(judge, of_radius, 'judge').argmax(axis=1) for of_radius in images])
     return {'radii': np.asarray(radii, dtype='float64'), 'share': (read == target).mean(axis=1),

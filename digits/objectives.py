@@ -39,14 +39,14 @@ def nll_norm(t):
     return r ** 2 / 2 - (d - 1) * np.log(r) + (d / 2 - 1) * np.log(2) + gammaln(d / 2)
 
 
-def nll_all_targets(label_probs, t, prior=nll_prior):
+def nll_all_targets(reader, t, prior=nll_prior):
     """The objective of equation (1) for all ten targets at once, in one batched call.
 
     f(t, target) = −log(p(y = target | t) + 1e-8) + prior(t), where the article's prior(t) is −log N(t | 0, I).
 
     Args:
-        label_probs: a Keras model from points to label probabilities (n, 10): a predictor, or what
-            `create_decode_classify` returns.
+        reader: a Keras model from points to label probabilities (n, 10): a predictor, or what `create_decode_classify`
+            returns.
         t: points, (n, latent_dim).
         prior: the term of the point alone, `nll_prior` or `nll_norm`. It is a lower bound of the objective.
 
@@ -56,8 +56,8 @@ def nll_all_targets(label_probs, t, prior=nll_prior):
     Raises:
         ValueError: `t` has another shape, or numbers that are not finite.
     """
-    t = check_points(t, label_probs.input.shape[1])
-    return nll_of_probs(predict(label_probs, t.astype('float32'), label_probs.name), t, prior)
+    t = check_points(t, reader.input.shape[1])
+    return nll_of_probs(predict(reader, t, reader.name), t, prior)
 
 
 def nll_of_probs(probs, t, prior=nll_prior):
@@ -84,7 +84,7 @@ def nll_of_probs(probs, t, prior=nll_prior):
     return prior(t) - np.log(probs + probability_floor)
 
 
-def nll_minima(label_probs, t):
+def nll_minima(reader, t):
     """The minima of the objective for all ten targets, in the box of points (n, latent_dim): float64 (10,), nats.
 
     Each is refined by a local optimizer (Nelder-Mead) from the lowest point, so it is not above the values at the
@@ -93,10 +93,10 @@ def nll_minima(label_probs, t):
     """
     from scipy.optimize import minimize
 
-    highest = nll_all_targets(label_probs, t[::max(len(t) // 1000, 1)]).min(axis=0).max()
+    highest = nll_all_targets(reader, t[::max(len(t) // 1000, 1)]).min(axis=0).max()
     near = t[nll_prior(t)[:, 0] <= highest]
-    starts = near[nll_all_targets(label_probs, near).argmin(axis=0)]
-    return np.array([minimize(lambda x, target=target: nll_all_targets(label_probs, x[np.newaxis])[0, target], start,
+    starts = near[nll_all_targets(reader, near).argmin(axis=0)]
+    return np.array([minimize(lambda x, target=target: nll_all_targets(reader, x[np.newaxis])[0, target], start,
                               method='Nelder-Mead', bounds=np.c_[t.min(axis=0), t.max(axis=0)],
                               options={'xatol': 1e-6, 'fatol': 1e-9}).fun for target, start in enumerate(starts)])
 
@@ -142,11 +142,20 @@ def create_decode_classify(decoder, classifier):
     return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
 
 
-def create_nll_predict(predictor, target, prior=nll_prior):
-    """Creates the article's first objective for `target`: prior and predictor. For `prior` see `nll_all_targets`.
+def create_nll(reader, target, prior=nll_prior):
+    """Creates the objective of equation (1) for `target`.
+
+        nll = create_nll(create_decode_classify(decoder, classifier), target=4)
+        nll(np.zeros((1, 2)))
+
+    Args:
+        reader: as for `nll_all_targets`. With a predictor it is the article's first objective, with
+            `create_decode_classify` its second.
+        target: the wanted label.
+        prior: as for `nll_all_targets`.
 
     Returns:
-        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats; see `nll_all_targets`.
+        A pure function of points (n, latent_dim) that returns float64 (n, 1), nats.
 
     Raises:
         ValueError: `target` is not a label.
@@ -154,25 +163,17 @@ def create_nll_predict(predictor, target, prior=nll_prior):
     check_target(target)
 
     def nll(t):
-        return nll_all_targets(predictor, t, prior)[:, [target]]
+        return nll_all_targets(reader, t, prior)[:, [target]]
 
     nll.__name__ = f'nll_target_{target}'
     return nll
 
 
-def create_nll(decoder, classifier, target, prior=nll_prior):
-    """Creates the article's second objective for `target`: prior and classifier of the decoded image.
-
-    Decoding and classifying is one compiled call. Otherwise as `create_nll_predict`.
-    """
-    return create_nll_predict(create_decode_classify(decoder, classifier), target, prior)
-
-
-def create_nll_with_gradient(label_probs, target):
+def create_nll_with_gradient(reader, target):
     """Creates the objective for `target` together with its exact gradient, through the model on Keras's backend.
 
     Args:
-        label_probs: a Keras model from points to label probabilities (n, 10), as for `nll_all_targets`.
+        reader: as for `nll_all_targets`.
         target: the wanted label.
 
     Returns:
@@ -185,12 +186,12 @@ def create_nll_with_gradient(label_probs, target):
     check_target(target)
 
     def of_label(t):
-        return -ops.log(label_probs(t, training=False)[:, target] + probability_floor)
+        return -ops.log(reader(t, training=False)[:, target] + probability_floor)
 
     with_gradient = value_and_gradient(of_label)
 
     def nll_with_gradient(t):
-        t = check_points(np.asarray(t)[np.newaxis], label_probs.input.shape[1])
+        t = check_points(np.asarray(t)[np.newaxis], reader.input.shape[1])
         (value,), (gradient,) = with_gradient(t.astype('float32'))
         return float(value) + nll_prior(t)[0, 0], gradient.astype('float64') + t[0]
 

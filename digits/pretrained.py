@@ -1,43 +1,104 @@
-"""Files of pretrained models, and manifest.json, which records how each was made and its sha256."""
+"""Files of pretrained weights, and manifest.json, which records how each model was trained and the sha256 of its file.
+
+A file holds arrays only, so that nothing in it is ever executed, and any version of Keras can use them.
+"""
 
 import hashlib
+import io
 import json
-import os
 import platform
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from digits.backend import keras
+from latent_search.files import replace_file
 
 _here = Path(__file__).resolve().parent
 _checkout = _here.parent / 'models'
 _installed = _here / 'models'
 
-# A wheel has the models beside this file, a clone of the repository in a folder of its own.
+# A wheel has the weights beside this file, a clone of the repository in a folder of its own.
 models_dir = _installed if (_installed / 'manifest.json').exists() or not _checkout.is_dir() else _checkout
 
+_remedy = 'Restore it with `git checkout`, train the model with `make train`, or install the package again.'
 
-def save_pretrained(model, name, description, *, names, folder=models_dir):
-    """Writes `model` to `<folder>/<name>.keras`, and its sha256 with `description` into the folder's manifest.json.
+
+def save_weights(model, name, description, folder=models_dir):
+    """Writes a model's weights to `<folder>/<name>.npz`, and their sha256 with `description` into manifest.json.
 
     Args:
-        model: uncompiled, so that no optimizer state is saved.
+        model: of layers and of models of layers.
         name: of the model.
-        description: a dict that can be written as JSON: how, on what and with what result the model was made.
-        names: of all models, in the order in which the manifest lists them.
-        folder: where the models and their manifest are.
+        description: a dict that can be written as JSON: how, on what and with what result the model was trained.
+        folder: where the weights and their manifest are.
 
     Raises:
-        ValueError: `name` is not one of `names`, or the manifest is damaged.
+        ValueError: the manifest is damaged.
+        OSError: a file cannot be written; then it is as it was before.
     """
-    folder = Path(folder)
-    path = folder / f'{check_model_name(name, names)}.keras'
-    model.save(path)
+    folder, content = Path(folder), io.BytesIO()
+    np.savez_compressed(content, **{key: np.asarray(keras.ops.convert_to_numpy(variable))
+                                    for key, variable in _variables(model)})
     manifest = load_manifest(folder) if (folder / 'manifest.json').exists() else {}
-    manifest[name] = {'file': path.name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), **description}
-    manifest = {key: manifest[key] for key in names if key in manifest}
-    write_text(folder / 'manifest.json', json.dumps(manifest, indent=1) + '\n')
+    manifest[name] = {'sha256': hashlib.sha256(content.getvalue()).hexdigest(), **description}
+    replace_file(folder / f'{name}.npz', content.getvalue())
+    replace_file(folder / 'manifest.json', json.dumps(manifest, indent=1) + '\n')
+
+
+def load_weights(model, name, folder=models_dir):
+    """Loads pretrained weights into a model that was built, after checking them against the sha256 in manifest.json.
+
+    Args:
+        model: of the same architecture as the one that was saved.
+        name: of the pretrained model.
+        folder: where the weights and their manifest are.
+
+    Returns:
+        The learning curve of their training: a list with a dict for each epoch.
+
+    Raises:
+        ValueError: there are no weights of that name, the file is damaged, or the model has other layers or shapes. The
+            model is then unchanged.
+        FileNotFoundError: the file or the manifest does not exist.
+    """
+    manifest, path = load_manifest(folder), Path(folder) / f'{name}.npz'
+    if name not in manifest:
+        raise ValueError(f'There are no pretrained weights named {name!r}. There are {", ".join(map(repr, manifest))}.')
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no {path}, which holds pretrained weights. {_remedy} Notebooks run without '
+                                'them: set use_pretrained = False.') from error
+    if hashlib.sha256(content).hexdigest() != manifest[name]['sha256']:
+        raise ValueError(f'{path} is not the file recorded in manifest.json: its sha256 differs. {_remedy}')
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+            arrays = dict(npz)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path} is damaged ({error}). {_remedy}') from error
+    variables = dict(_variables(model))
+    shapes, wanted = ({key: tuple(array.shape) for key, array in of.items()} for of in (arrays, variables))
+    different = sorted(key for key in shapes | wanted if shapes.get(key) != wanted.get(key))
+    if different:
+        key = different[0]
+        raise ValueError(f'The weights {name!r} do not fit this model: {key} has shape {shapes.get(key, "none")} in '
+                         f'the file and {wanted.get(key, "none")} in the model. Build the model as it was when it was '
+                         'trained, or train this one: set use_pretrained = False.')
+    for key, variable in variables.items():
+        variable.assign(arrays[key])
+    return manifest[name].get('history', [])
+
+
+def _variables(model, prefix=''):
+    """The weights of a model, each with the names of its model, layer and itself, such as 'encoder/dense/kernel'."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _variables(layer, f'{prefix}{layer.name}/')
+        else:
+            yield from ((f'{prefix}{layer.name}/{variable.name}', variable) for variable in layer.weights)
 
 
 def load_manifest(folder=models_dir):
@@ -48,95 +109,20 @@ def load_manifest(folder=models_dir):
         ValueError: it is damaged.
     """
     path = Path(folder) / 'manifest.json'
-    if not path.exists():
-        raise FileNotFoundError(f'There is no {path}, which records the pretrained models. In a clone, restore it with '
-                                '`git checkout` or train the models with `make train`. If you installed a wheel, '
-                                'install it again. Notebooks run without them: set use_pretrained = False.')
-    remedy = 'Restore it with `git checkout`, or install the package again.'
-    manifest = read_json(path, remedy)
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no {path}, which records the pretrained models. {_remedy} Notebooks run '
+                                'without them: set use_pretrained = False.') from error
+    except (ValueError, RecursionError) as error:  # Not JSON, or not even text.
+        raise ValueError(f'{path} is damaged ({error}). {_remedy}') from error
     if not isinstance(manifest, dict) or not all(isinstance(entry, dict) and isinstance(entry.get('sha256'), str)
                                                  for entry in manifest.values()):
         raise ValueError(f'{path} is damaged (it must hold an object with an object for each model, each with its '
-                         f'sha256). {remedy}')
+                         f'sha256). {_remedy}')
     return manifest
-
-
-def load_pretrained(name, *, names, folder=models_dir):
-    """Loads a pretrained model, checked against the sha256 in manifest.json, without executing code from its file.
-
-    The classes of its layers have to be registered with Keras before; importing `vae_opt_util` does that.
-
-    Args:
-        name: of the model.
-        names: of all models.
-        folder: where the models and their manifest are.
-
-    Returns:
-        An uncompiled Keras model.
-
-    Raises:
-        ValueError: there is no model of that name, or its file is damaged.
-        FileNotFoundError: the model's file or the manifest does not exist.
-    """
-    recorded = load_manifest(folder).get(check_model_name(name, names))
-    path = Path(folder) / f'{name}.keras'
-    if recorded is None or not path.exists():
-        raise FileNotFoundError(f'The pretrained model {name!r} is not in {folder}. In a clone, restore it with '
-                                '`git checkout` or train it with `make train`. If you installed a wheel, install it '
-                                'again. Notebooks run without it: set use_pretrained = False.')
-    if hashlib.sha256(path.read_bytes()).hexdigest() != recorded['sha256']:
-        raise ValueError(f'{path} is not the file recorded in manifest.json: its sha256 differs. Restore it with '
-                         '`git checkout`, train it with `make train`, or install the package again.')
-    _check_no_code(path)
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
-def _check_no_code(path):
-    """Raises ValueError if a model's file holds code: Keras runs it if the process has enabled that anywhere."""
-    def parts(config):
-        if isinstance(config, dict):
-            yield config
-        for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-            yield from parts(part)
-
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read('config.json'))
-    for part in parts(config):
-        if part.get('class_name') in ('Lambda', '__lambda__'):
-            raise ValueError(f'{path} holds code, in a Lambda layer, which is never loaded. Restore it with '
-                             '`git checkout`, or install the package again.')
-
-
-def check_model_name(name, names):
-    """Returns `name` if it is one of `names`.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if name not in names:
-        raise ValueError(f'There is no model named {name!r}. The models are {", ".join(map(repr, names))}.')
-    return name
 
 
 def versions(*packages):
     """The versions of Python and of installed packages: a dict of strings."""
     return {'python': platform.python_version(), **{package: metadata.version(package) for package in packages}}
-
-
-def read_json(path, remedy):
-    """Reads a JSON file.
-
-    Raises:
-        ValueError: the file is damaged. The message ends with `remedy`.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:  # Not JSON, or not even text.
-        raise ValueError(f'{path} is damaged ({error}). {remedy}') from error
-
-
-def write_text(path, text):
-    """Writes a text file in one step: whoever reads it sees the old text or the new one, never a part."""
-    unfinished = path.with_name(path.name + '.unfinished')
-    unfinished.write_text(text)
-    os.replace(unfinished, path)

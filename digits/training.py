@@ -1,242 +1,238 @@
-"""Training of a compiled Keras model, with checkpoints from which an interrupted training goes on.
-
-It uses Keras's `train_on_batch` rather than `fit`: the data pipelines that `fit` sets up for TensorFlow, one for
-training and one for test examples, can take 20 seconds to shut down, and an epoch takes 40.
-"""
+"""Training of Keras models that an interruption does not spoil, and whose result depends on its seed only."""
 
 import hashlib
 import json
-import logging
-import os
+import re
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import keras, set_random_seed
-from digits.pretrained import read_json, write_text
+from digits.backend import computing_in, keras, native_precision, set_random_seed
+from latent_search.files import replace_file
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
 
-logger = logging.getLogger(__name__)
-
 
 class Recipe(NamedTuple):
-    """How a model is trained.
+    """How a model is trained with RMSprop.
 
     Attributes:
         epochs: passes over the training examples.
-        learning_rate_decay: factor on the learning rate after each epoch.
-        warm_up_steps: number of first steps over which the learning rate rises to its highest value.
         batch_size: examples a step.
         learning_rate: its highest value.
+        warm_up_steps: number of first steps over which the learning rate rises to its highest value.
+        learning_rate_decay: factor on the learning rate after each epoch, where there is no warm-up.
         ema_momentum: momentum of the weights' exponential moving average over the steps (Polyak averaging). If it is
             not 0, these averages are measured and returned instead of the last weights.
     """
 
     epochs: int
-    learning_rate_decay: float = 1.0
-    warm_up_steps: int = 0
     batch_size: int = 64
     learning_rate: float = 0.001
+    warm_up_steps: int = 0
+    learning_rate_decay: float = 1.0
     ema_momentum: float = 0.0
 
-    def learning_rate_at(self, step, steps_per_epoch):
-        """The learning rate of a step, counted from 0 over all epochs."""
-        warm_up = min(1.0, (step + 1) / (self.warm_up_steps + 1))
-        return self.learning_rate * self.learning_rate_decay ** (step // steps_per_epoch) * warm_up
+    def optimizer(self, num):
+        """Creates the optimizer for a training on `num` examples.
 
-    def for_examples(self, num):
-        """The recipe for a training on `num` examples, in which few steps have a short warm-up and short averages.
+        With few examples, the warm-up takes a tenth of all steps at most, and the averages' momentum is at most
+        1 − 5 / steps: the weights at the beginning would otherwise dominate the result of a short training.
 
-        The warm-up takes a tenth of all steps at most, and the averages' momentum is at most 1 − 5 / steps. Otherwise
-        the weights at the beginning would dominate what a short training returns.
+        Raises:
+            ValueError: epochs or batch size are not integers of at least 1, warm-up steps not one of at least 0.
         """
-        steps = self.epochs * -(-num // self.batch_size)
-        return self._replace(warm_up_steps=min(self.warm_up_steps, steps // 10),
-                             ema_momentum=min(self.ema_momentum, max(0.0, 1 - 5 / steps)))
+        epochs, batch_size = (check_integer(name, getattr(self, name), at_least=1) for name in ('epochs', 'batch_size'))
+        steps_per_epoch = -(-num // batch_size)
+        steps = epochs * steps_per_epoch
+        warm_up_steps = min(check_integer('warm_up_steps', self.warm_up_steps, at_least=0), steps // 10)
+        momentum = min(self.ema_momentum, max(0.0, 1 - 5 / steps))
+        schedules = keras.optimizers.schedules
+        if warm_up_steps:
+            rate = schedules.PolynomialDecay(self.learning_rate / (warm_up_steps + 1), warm_up_steps,
+                                             self.learning_rate)  # It is linear, and rises.
+        else:
+            rate = schedules.ExponentialDecay(self.learning_rate, steps_per_epoch, self.learning_rate_decay,
+                                              staircase=True)
+        return keras.optimizers.RMSprop(rate, use_ema=momentum > 0, ema_momentum=momentum)
 
 
-def check_recipe(recipe):
-    """Returns a recipe whose counts are ints.
+class Batches(keras.utils.PyDataset):
+    """Examples in batches, in an order that follows from seed and epoch.
 
-    Raises:
-        ValueError: epochs or batch size are not integers of at least 1, or warm-up steps not one of at least 0.
+    Args:
+        inputs: an array with a row for each example, or a structure of such arrays, as the model takes them.
+        targets: likewise.
+        batch_size: examples a batch; the last batch of an epoch may have fewer.
+        seed: of the order.
     """
-    return recipe._replace(epochs=check_integer('epochs', recipe.epochs, at_least=1),
-                           batch_size=check_integer('batch_size', recipe.batch_size, at_least=1),
-                           warm_up_steps=check_integer('warm_up_steps', recipe.warm_up_steps, at_least=0))
 
+    def __init__(self, inputs, targets, batch_size, seed):
+        super().__init__()
+        self.examples, self.batch_size, self.seed = (inputs, targets), batch_size, seed
+        self.num = len(keras.tree.flatten(inputs)[0])
+        self.start_epoch(0)
 
-class Examples(NamedTuple):
-    """What a model is given, and what it is to make of it.
-
-    Attributes:
-        inputs: an array with a row for each example, or a list of arrays if the model has several inputs.
-        targets: an array with a row for each example, or a list of arrays if the model has several outputs.
-    """
-
-    inputs: np.ndarray | list
-    targets: np.ndarray | list
+    def start_epoch(self, epoch):
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(self.num)
 
     def __len__(self):
-        return len(self.inputs[0] if isinstance(self.inputs, list) else self.inputs)
+        return -(-self.num // self.batch_size)
 
-    def rows(self, indices):
-        """The inputs and targets of some examples, as Keras takes a batch of them."""
-        return tuple([part[indices] for part in parts] if isinstance(parts, list) else parts[indices]
-                     for parts in (self.inputs, self.targets))
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size:(index + 1) * self.batch_size]
+        return keras.tree.map_structure(lambda array: array[rows], self.examples)
+
+
+def fit(model, train_set, test_set, recipe, name, *, seed=0, folder=None, precision='auto'):
+    """Trains a compiled model by Keras's `fit`, or goes on with a training that was interrupted.
+
+    With `folder`, weights and learning curve are written after each epoch, into a folder whose name depends on the
+    model, its losses, the recipe, the data, the seed and the precision. An interrupted training goes on after its last
+    finished epoch, with the result of an uninterrupted one. A finished one is read back.
+
+        model.compile(recipe.optimizer(len(x)), 'sparse_categorical_crossentropy', metrics=['accuracy'])
+        history = fit(model, (x, y), (x_test, y_test), recipe, 'mine', folder='build/checkpoints')
+
+    Args:
+        model: a compiled Keras model. Afterwards it has the averaged weights, if the recipe averages them.
+        train_set: inputs and targets to learn from: arrays with a row for each example, or structures of arrays.
+        test_set: inputs and targets to measure after each epoch.
+        recipe: a `Recipe`, whose optimizer the model was compiled with.
+        name: what folder, progress bar and messages call the model.
+        seed: of the order of examples and of random layers.
+        folder: of all trainings, created if it does not exist.
+        precision: in which convolutions compute: 'float32', 'mixed_bfloat16', or 'auto': see `native_precision`.
+
+    Returns:
+        The learning curve: a list with a dict for each epoch. Its keys are those of Keras, such as 'loss' and
+        'val_loss', and 'seconds'. A single output that has a name is named there too, as where there are several.
+
+    Raises:
+        ValueError: unknown precision, or the checkpoint is damaged.
+        FloatingPointError: the loss is no longer finite; the checkpoint keeps the epochs before.
+        Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
+    """
+    if precision not in ('auto', 'float32', 'mixed_bfloat16'):
+        raise ValueError(f"precision must be 'auto', 'float32' or 'mixed_bfloat16', got {precision!r}.")
+    precision = native_precision() if precision == 'auto' else precision
+    batches = Batches(*train_set, recipe.batch_size, seed)
+    checkpoint = Checkpoint(folder if folder is None else Path(folder) / (
+        f'{name}-{_hash(model, train_set, recipe, seed, precision)}'))
+    run = _Run(name, batches, checkpoint, recipe.epochs, seed)
+    with computing_in(precision, model), interruptible(run.what_is_kept):
+        checkpoint.restore(model)
+        try:
+            model.fit(batches, epochs=recipe.epochs, initial_epoch=len(checkpoint.history), validation_data=test_set,
+                      validation_batch_size=400, verbose=0,
+                      callbacks=[*([keras.callbacks.SwapEMAWeights()] * model.optimizer.use_ema), run])
+        finally:
+            run.close()
+    return checkpoint.history
+
+
+def _hash(model, train_set, recipe, seed, precision):
+    """What the result of a training depends on, as 16 hexadecimal digits."""
+    # Keras numbers operations without a name, from the start of the process.
+    architecture = re.sub(r'_\d+"', '"', model.to_json())
+    text = json.dumps([architecture, recipe, seed, precision])
+    arrays = b''.join(hashlib.sha256(np.ascontiguousarray(array)).digest() for array in keras.tree.flatten(train_set))
+    return hashlib.sha256(text.encode() + arrays).hexdigest()[:16]
 
 
 class Checkpoint:
-    """The state of a training after its last finished epoch: weights with optimizer, settings and learning curve.
+    """The state of a training after its last finished epoch: weights with optimizer, and learning curve.
 
     Args:
-        parent: the folder that holds the folders of all checkpoints, created if it does not exist. If it is None,
-            nothing is written.
-        settings: all that the result of the training depends on: a dict that can be written as JSON. Trainings with
-            different settings have different folders.
+        folder: of this training alone. If it is None, nothing is written.
+
+    Attributes:
+        history: the learning curve so far, a list with a dict for each epoch.
     """
 
-    def __init__(self, parent, settings):
-        name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = None if parent is None else Path(parent) / name
-        self.settings = settings
+    def __init__(self, folder):
+        self.folder, self.history = folder and Path(folder), []
 
     def restore(self, model):
-        """Loads the newest weights into the compiled model.
-
-        Returns:
-            The learning curve of the finished epochs, a list of dicts.
+        """Loads the newest weights into the compiled model, and the learning curve.
 
         Raises:
             ValueError: the checkpoint is damaged.
         """
-        if self.folder is None or not (self.folder / 'history.json').exists():
-            return []
-        state = read_json(self.folder / 'history.json', 'Delete its folder to train anew.')
-        # The learning curve is written before the weights, so a crash between the two leaves it one epoch longer.
-        finished = max((int(path.name[6:9]) for path in self.folder.glob('epoch-???.weights.h5')), default=0)
-        if finished:
-            model.optimizer.build(model.trainable_variables)
-            try:
-                model.load_weights(self._weights(finished))
-            except (OSError, ValueError, KeyError) as error:
-                raise ValueError(f'{self._weights(finished)} cannot be read as weights of this model ({error}). '
-                                 'Delete its folder to train anew.') from error
-        return state['history'][:finished]
+        weights = {} if self.folder is None else {int(path.name.split('.')[0].removeprefix('epoch-')): path
+                                                  for path in self.folder.glob('epoch-*.weights.h5')}
+        if not weights:
+            return
+        newest = max(weights)
+        model.optimizer.build(model.trainable_variables)
+        try:
+            # The learning curve is written before the weights, so a crash between the two leaves it one epoch longer.
+            self.history = json.loads((self.folder / 'history.json').read_text())[:newest]
+            model.load_weights(weights[newest])
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f'The checkpoint {self.folder} is damaged ({error}). Delete it to train anew.') from error
 
-    def write(self, model, history):
-        """Writes model and learning curve so that a crash at any moment leaves the previous epoch in place."""
+    def write(self, model, epoch):
+        """Adds an epoch, so that a crash at any moment leaves the previous one in place."""
+        self.history.append(epoch)
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / 'history.json', json.dumps({'settings': self.settings, 'history': history}, indent=1))
+        replace_file(self.folder / 'history.json', json.dumps(self.history, indent=1))
         unfinished = self.folder / 'unfinished.weights.h5'
         model.save_weights(unfinished, overwrite=True)
-        os.replace(unfinished, self._weights(len(history)))
-        for path in self.folder.glob('epoch-???.weights.h5'):
-            if path != self._weights(len(history)):
+        newest = unfinished.rename(self.folder / f'epoch-{len(self.history)}.weights.h5')
+        for path in self.folder.glob('epoch-*.weights.h5'):
+            if path != newest:
                 path.unlink()
 
-    def _weights(self, epoch):
-        return self.folder / f'epoch-{epoch:03d}.weights.h5'
 
+class _Run(keras.callbacks.Callback):
+    """Seeds each epoch, shows the progress, and keeps finished epochs in a checkpoint."""
 
-def fit(model, recipe, train_set, test_set, *, loss_parts=dict, seed=0, checkpoint=None, name='model'):
-    """Trains a compiled model.
+    def __init__(self, name, batches, checkpoint, epochs, seed):
+        super().__init__()
+        self.name, self.batches, self.checkpoint, self.epochs, self.seed = name, batches, checkpoint, epochs, seed
+        self.bar = None
 
-    Args:
-        model: compiled. If its optimizer keeps moving averages of the weights, these are measured; see
-            `averaged_weights`.
-        recipe: a `Recipe`.
-        train_set: `Examples` to learn from.
-        test_set: `Examples` to measure after each epoch.
-        loss_parts: a function from the dict of floats that Keras reports of a batch to the dict of floats that is
-            averaged over the examples.
-        seed: of the order of examples and of random layers.
-        checkpoint: a `Checkpoint`. A training that was interrupted goes on after its last finished epoch with the
-            result of an uninterrupted one.
-        name: what the progress bar and errors call the model.
+    def on_train_begin(self, logs=None):
+        self.bar = tqdm(total=self.epochs * len(self.batches), initial=len(self.checkpoint.history) * len(self.batches),
+                        desc=self.name, unit='step', file=sys.stdout, mininterval=1.0)
 
-    Returns:
-        A list with a dict for each epoch: 'seconds', and the parts of the loss, running means for training examples
-        and with the prefix 'val_' for test examples.
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+        self.batches.start_epoch(epoch)
+        reseed(self.model, self.seed, epoch)
 
-    Raises:
-        ValueError: a number of the recipe is not as it should be, or the checkpoint is damaged.
-        FloatingPointError: the loss is no longer finite. The checkpoint keeps the epochs before.
-        Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
-    """
-    recipe = check_recipe(recipe)
-    checkpoint = checkpoint or Checkpoint(None, {})
-    history = checkpoint.restore(model)
-    if history:
-        logger.info('%s: epochs 1 to %d of %d read back from %s', name, len(history), recipe.epochs, checkpoint.folder)
-    steps = -(-len(train_set) // recipe.batch_size)
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
 
-    def what_is_kept():
-        if checkpoint.folder is None:
-            kept = 'Nothing of it is kept, as it has no checkpoint folder. Running it again starts it again.'
-        else:
-            kept = (f'Finished epochs are kept in {checkpoint.folder}. Running it again continues with epoch '
-                    f'{len(history) + 1}.')
-        return f'Training of {name} stopped in epoch {len(history) + 1} of {recipe.epochs}. {kept}'
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {key: float(value) for key, value in logs.items()}
+        if not all(np.isfinite(value) for value in logs.values()):
+            raise FloatingPointError(f'Training of {self.name} diverged in epoch {epoch + 1}: {logs}. The '
+                                     'epochs before it are in the checkpoint, if there is one; try another seed.')
+        names = list(self.model.output) if isinstance(self.model.output, dict) else []
+        if len(names) == 1:
+            logs |= {f'{names[0]}_loss': logs['loss'], f'val_{names[0]}_loss': logs['val_loss']}
+        self.checkpoint.write(self.model, logs | {'seconds': round(time.perf_counter() - self.started, 2)})
+        lowest = min(finished['val_loss'] for finished in self.checkpoint.history)
+        self.bar.set_postfix(epoch=f'{epoch + 1}/{self.epochs}', lowest_test_loss=f'{lowest:.4g}')
 
-    with interruptible(what_is_kept), tqdm(total=recipe.epochs * steps, initial=len(history) * steps, desc=name,
-                                           unit='step', file=sys.stdout, mininterval=1.0) as bar:
-        for epoch in range(len(history), recipe.epochs):
-            reseed(model, seed, epoch)
-            order = np.random.default_rng((seed, epoch)).permutation(len(train_set))
-            started = time.perf_counter()
-            model.optimizer.learning_rate = recipe.learning_rate_at(epoch * steps, steps)
-            for step, parts in enumerate(
-                    _running_means(model.train_on_batch, train_set, order, recipe.batch_size, loss_parts),
-                    start=epoch * steps + 1):
-                model.optimizer.learning_rate = recipe.learning_rate_at(step, steps)
-                bar.set_postfix({'epoch': f'{epoch + 1}/{recipe.epochs}'}
-                                | {key: f'{value:.4g}' for key, value in parts.items()}, refresh=False)
-                bar.update()
-            with averaged_weights(model):
-                *_, test_parts = _running_means(model.test_on_batch, test_set, np.arange(len(test_set)), 400,
-                                                loss_parts)
-            parts |= {f'val_{key}': value for key, value in test_parts.items()}
-            if not all(np.isfinite(value) for value in parts.values()):
-                raise FloatingPointError(f'Training of {name!r} diverged in epoch {epoch + 1}: {parts}. The epochs '
-                                         'before it are in the checkpoint, if there is one; try another seed.')
-            history.append({**parts, 'seconds': round(time.perf_counter() - started, 2)})
-            checkpoint.write(model, history)
-    return history
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
 
-
-def _running_means(on_batch, examples, order, batch_size, loss_parts):
-    seen, sums = 0, {}
-    for start in range(0, len(order), batch_size):
-        batch = order[start:start + batch_size]
-        logs = on_batch(*examples.rows(batch), return_dict=True)
-        seen += len(batch)
-        for key, value in loss_parts({key: float(value) for key, value in logs.items()}).items():
-            sums[key] = sums.get(key, 0.0) + len(batch) * value
-        yield {key: value / seen for key, value in sums.items()}
-
-
-@contextmanager
-def averaged_weights(model):
-    """Puts the moving averages of its weights into a compiled model, if its optimizer keeps them."""
-    if not model.optimizer.use_ema:
-        yield
-        return
-    swap = keras.callbacks.SwapEMAWeights()
-    swap.set_model(model)
-    swap.on_test_begin()
-    try:
-        yield
-    finally:
-        swap.on_test_end()
+    def what_is_kept(self):
+        epoch = len(self.checkpoint.history) + 1
+        kept = ('Nothing of it is kept, as it has no checkpoint folder. Running it again starts it again.'
+                if self.checkpoint.folder is None else
+                f'Finished epochs are kept in {self.checkpoint.folder}. Running it again continues with epoch {epoch}.')
+        return f'Training of {self.name} stopped in epoch {epoch} of {self.epochs}. {kept}'
 
 
 def reseed(model, seed, epoch):

@@ -106,7 +106,7 @@ def walk_along_value(model, judge, t, values):
     reached = np.isfinite(paths).all(axis=2)
     longest = reached.sum(axis=1).argmax()
     points = paths[longest, reached[longest]]
-    images = predict(model.get_layer('decoder'), points.astype('float32'), 'decode')
+    images = predict(model.get_layer('decoder'), points, 'decode')
     return {'values': np.asarray(values)[reached[longest]], 'points': points, 'images': images,
             'read': predict(judge, images, 'judge').argmax(axis=1),
             'distance': NearestNeighbors(n_neighbors=1).fit(t).kneighbors(points)[0][:, 0]}
@@ -133,7 +133,7 @@ def interpolate(x, model, judge, num=9):
         raise ValueError(f'interpolate goes from one image to another, got {len(x)} images.')
     first, last = encode(x, model).astype('float64')
     points = first + np.linspace(0, 1, check_integer('num', num, at_least=2))[:, np.newaxis] * (last - first)
-    images = predict(model.get_layer('decoder'), points.astype('float32'), 'decode')
+    images = predict(model.get_layer('decoder'), points, 'decode')
     probs = predict(judge, images, 'judge')
     return {'points': points, 'distance': np.linalg.norm(points - first, axis=1), 'images': images,
             'read': probs.argmax(axis=1), 'certainty': probs.max(axis=1)}
