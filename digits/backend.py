@@ -109,6 +109,7 @@ def computing_in(precision, model):
         compute_in('float32')
 
 
+@keras.saving.register_keras_serializable(package='digits')  # So that models can be sent to other processes.
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's layer with a bias gradient that is right in bfloat16.
 
