@@ -14,7 +14,7 @@ FLOORS = (('latent_search',), ('digits',), ('vae_opt_util',), ('alternatives',),
 SOURCES = sorted(path for floor in FLOORS for room in floor
                  for path in ([ROOT / f'{room}.py'] if (ROOT / f'{room}.py').exists() else (ROOT / room).rglob('*.py')))
 # Where latent_search may import what is heavy.
-ONLY_IN = {'GPyOpt': ['latent_search/gpyopt_engine.py'], 'GPy': [], 'matplotlib': ['latent_search/figures.py']}
+ONLY_IN = {'GPyOpt': [], 'GPy': [], 'matplotlib': ['latent_search/figures.py']}
 
 
 # Methods of named tuples.
