@@ -73,7 +73,7 @@ __all__ = [
     'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
     'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
     'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
-    'load_pretrained', 'load_published_searches', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
+    'load_pretrained', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
     'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Measures and tables of what the notebooks find
     'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
@@ -591,27 +591,3 @@ def assess_top(optimizer, target, decoder, classifier, judge, num=10, distance=N
 def load_regret_curves(name='curves', folder=benchmark_results_dir):
     """Loads the regret that `make bench` has measured; see `latent_search.figures.load_regret_curves`."""
     return latent_search.figures.load_regret_curves(name, folder)
-
-
-def load_published_searches(folder=benchmark_results_dir):
-    """Loads searches with the article's settings for the targets that it shows, as `make bench` has recorded them.
-
-    They were made on the pretrained models, with seed 0.
-
-    Returns:
-        A dict from targets to searches that know these evaluations.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged.
-    """
-    path = Path(folder) / 'published_searches.csv'
-    if not path.exists():
-        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
-    rows = np.loadtxt(path, delimiter=',', skiprows=1)
-    searches = {int(target): create_optimizer(None, [(-4.0, 4.0)] * 2, published=True)
-                for target in dict.fromkeys(rows[:, 0])}
-    for target, search in searches.items():
-        of_target = rows[rows[:, 0] == target]
-        search.add_known(of_target[:, 1:3], of_target[:, 3:])
-    return searches
