@@ -24,7 +24,6 @@ from threadpoolctl import threadpool_limits
 from latent_search import distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
 from latent_search.gaussian_process import LogGaussianProcess
-from latent_search.gpyopt_engine import propose
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.likelihood import LengthScalePrior
 
@@ -98,10 +97,9 @@ def search_with(variant, objective, box, seed, num):
     values = np.vstack([objective(t[np.newaxis]) for t in points])
     hyperparameters = variant.hyperparameters()
     while len(points) < num:
-        model = variant.model(box, hyperparameters=hyperparameters)
+        model = variant.model(box, hyperparameters=hyperparameters).fit(points, values)
         acquisition = variant.acquisition(model, spacing=variant.spacing)
-        rng = np.random.RandomState([seed, len(points)])
-        t = propose(model, acquisition, box, points, values, rng)
+        t = np.clip(acquisition.propose(np.random.RandomState([seed, len(points)])), *box.T)
         points, values = np.vstack((points, t)), np.vstack((values, objective(t)))
     return points, values[:, 0]
 

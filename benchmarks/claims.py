@@ -10,7 +10,7 @@ from digits.measures import median_and_spread, predict
 from latent_search import create_grid, top
 from vae_opt_util import nll_all_targets
 
-methods = {'published settings': 'GPyOpt as published', 'ours': 'ours'}
+methods = "GPyOpt, article's settings", 'ours'
 
 
 def of_search(points, values, target, minimum):
@@ -38,13 +38,13 @@ def measure_claims(num_seeds, n_jobs):
     """Ten targets × seeds with each of the two settings; most of these searches are there from the part `searches`."""
     _, _, t = create_grid(domain, points=401)
     minima = t[nll_all_targets(models()[in_two]['label_probs'], t).argmin(axis=0)]
-    found = run_seeds(dict.fromkeys(methods.values(), num_seeds), n_jobs)
+    found = run_seeds(dict.fromkeys(methods, num_seeds), n_jobs)
     rows = []
-    for name, method in methods.items():
+    for name in methods:
         classifier, judge, rises, near = np.array([
             [of_search(points, values, target, minima[target])
              for target, (points, values) in enumerate(zip(of_seed['points'], of_seed['values'], strict=True))]
-            for of_seed in found[method]]).transpose(2, 0, 1)
+            for of_seed in found[name]]).transpose(2, 0, 1)
         # The highest rise has rank 1.
         ranks = (-rises).argsort(axis=1).argsort(axis=1) + 1
         rows.append([name, 10 * num_seeds, *(median_and_spread(100 * share.mean(axis=1), 0)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from kept import kept, search_name
 from landscapes import box, in_ten, in_two, minima_of, objective_for
-from peers import as_published, ours, without_bound
+from peers import gpyopt, ours, without_bound
 from tables import fixed, write
 from threadpoolctl import threadpool_limits
 
@@ -20,7 +20,7 @@ from vae_opt_util import models_dir
 searches = {'ours': (ours, in_two, 2000), 'ours, ten dimensions': (ours, in_ten, 2000),
             'ours, no lower bound': (without_bound, in_two, 1000),
             'ours, no lower bound, ten dimensions': (without_bound, in_ten, 1000),
-            'GPyOpt as published': (as_published, in_two, 200)}
+            "GPyOpt, article's settings": (gpyopt, in_two, 200)}
 numbers = 50, 100, 200, 500, 1000, 2000
 
 

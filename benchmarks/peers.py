@@ -5,10 +5,10 @@ objective takes a point, float64 (1, d), and returns its value, (1, 1); smaller 
 
 All start alike and know the same, as far as a library lets itself be told:
 
-- The first six points are those of our search with that seed. GPyOpt as published has its own start, random search and
-  CMA-ES have none.
+- The first six points are those of our search with that seed. GPyOpt has its own start, random search and CMA-ES have
+  none.
 - Values are exact. For a Gaussian process of BoTorch or scikit-optimize this means noise of a fixed tiny variance, for
-  Optuna a setting; SMAC and GPyOpt as published learn the noise.
+  Optuna a setting; SMAC and GPyOpt learn the noise.
 - `ours`, `botorch_with_prior` and what is named like them know the term of the objective that depends on the point
   alone, all others do not.
 """
@@ -30,6 +30,7 @@ from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize, Standardize
 from botorch.optim import optimize_acqf
 from botorch.utils.transforms import normalize, unnormalize
+from GPyOpt.methods import BayesianOptimization
 from gpytorch.constraints import Interval
 from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -37,8 +38,10 @@ from gpytorch.settings import max_cholesky_size
 from skopt import gp_minimize
 from torch.quasirandom import SobolEngine
 
+import gpyopt_support
 from digits.objectives import nll_prior
 from latent_search import create_optimizer
+from latent_search.threads import limit_threads
 
 # One thread is fastest for matrices this small, and the benchmarks run two searches at a time.
 torch.set_num_threads(1)
@@ -54,7 +57,7 @@ def starting_points(domain, seed):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Ours, and GPyOpt as published
+# Ours, and GPyOpt
 # ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -84,15 +87,26 @@ def ours_noisy_with_prior(objective, domain, seed, budget):
     return ours_noisy(objective, domain, seed, budget, lower_bound=nll_prior)
 
 
-def as_published(objective, domain, seed, budget, num_threads=1):
-    search = create_optimizer(objective, domain, seed, published=True)
-    search.num_threads = num_threads
-    return evaluated(search, budget)
+articles_settings = {'model_type': 'GP', 'acquisition_type': 'EI', 'acquisition_jitter': 0.01, 'exact_feval': False}
 
 
-def as_published_all_threads(objective, domain, seed, budget):
-    """GPyOpt as it comes, with a BLAS thread for each core; `create_optimizer` gives it one, which is faster."""
-    return as_published(objective, domain, seed, budget, num_threads=os.cpu_count())
+def as_gpyopt(domain):
+    return [{'name': f't{i}', 'type': 'continuous', 'domain': tuple(bounds)}
+            for i, bounds in enumerate(domain, start=1)]
+
+
+def gpyopt(objective, domain, seed, budget, num_threads=1):
+    """GPyOpt as the article calls it."""
+    with gpyopt_support.settings(seed), limit_threads(num_threads):
+        optimizer = BayesianOptimization(f=objective, domain=as_gpyopt(domain), initial_design_numdata=2,
+                                         **articles_settings)
+        gpyopt_support.run_optimization(optimizer, budget - 2)
+    return optimizer.X, optimizer.Y[:, 0]
+
+
+def gpyopt_all_threads(objective, domain, seed, budget):
+    """GPyOpt as it comes, with a BLAS thread for each core; one is faster."""
+    return gpyopt(objective, domain, seed, budget, num_threads=os.cpu_count())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from joblib import Parallel, delayed
 from kept import kept, search_name
 from landscapes import box, budget, encodings, in_two, models, objective_for
 from peers import (
-    as_published,
     botorch,
     botorch_with_prior,
     cma_es,
+    gpyopt,
     optuna_gp,
     ours,
     scikit_optimize,
@@ -26,14 +26,14 @@ from variants import in_batches, local_penalization, on_fresh_seeds, ours_shared
 
 # Two searches know the term of the objective that depends on the point alone, the others nothing but values.
 prior_known = {'ours': ours, 'BoTorch with the prior': botorch_with_prior}
-black_box = {'random': uniform, 'GPyOpt as published': as_published, 'ours, no lower bound': without_bound,
+black_box = {'random': uniform, "GPyOpt, article's settings": gpyopt, 'ours, no lower bound': without_bound,
              'BoTorch LogEI': botorch, 'Optuna GP': optuna_gp, 'scikit-optimize EI': scikit_optimize, 'SMAC': smac,
              'CMA-ES': cma_es}
 methods = prior_known | black_box
 in_many_dimensions = {'TuRBO': turbo}
 warm_starts = {'ours, warm start, 2 images a label': 2, 'ours, warm start, 10 images a label': 10}
 batches = {'ours, batches of 4': in_batches, 'ours, 4 workers': with_workers,
-           'GPyOpt as published, batches of 4': local_penalization}
+           "GPyOpt, article's settings, batches of 4": local_penalization}
 fresh = 'ours, seeds from 1000'
 shared = 'ours, all ten probabilities'
 

@@ -1,4 +1,4 @@
-"""Compares searches for digits: ours, GPyOpt as published, BoTorch, Optuna, scikit-optimize, SMAC, CMA-ES, random.
+"""Compares searches for digits: ours, GPyOpt, BoTorch, Optuna, scikit-optimize, SMAC, CMA-ES, random.
 
 `make bench` installs what is compared into an environment of its own and runs this, with TQDM_DISABLE=1 for no progress
 bars. Everything searches the article's second objective on the pretrained models, with 52 evaluations, for the same
@@ -20,9 +20,9 @@ from growth import measure_growth, measure_known
 from landscapes import budget, domain, in_ten, in_two, minima_of, models, objective_for, of_regressor
 from noise import measure_noise, with_botorch
 from noise import methods as of_noise
-from peers import as_published, as_published_all_threads
+from peers import gpyopt_all_threads
 from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_starts
-from tables import fixed, update_pages, with_those_of_before, write, write_file
+from tables import fixed, update_pages, with_those_of_before, write
 
 from digits.measures import predict
 from latent_search import create_grid
@@ -32,22 +32,21 @@ from vae_opt_util import nll_all_targets
 parts = {'times': 'seconds of a search and of an evaluation, one after the other',
          'growth': 'seconds and regret of long searches, one after the other, and many known results',
          'judge': 'what the judge reads near the minima',
-         'published': "the article's searches, for the notebook",
          'searches': 'regret in two dimensions',
          'ten': 'regret in ten dimensions',
          'regressor': "regret in the regressor's latent space, on which nothing was chosen",
          'noise': 'regret of noisy searches',
          'claims': "the article's claims, with its settings and ours"}
-minutes = {'times': 5, 'growth': 6, 'judge': 1, 'published': 1, 'searches': 22, 'ten': 18, 'regressor': 9,
+minutes = {'times': 5, 'growth': 6, 'judge': 1, 'searches': 22, 'ten': 18, 'regressor': 9,
            'noise': 8, 'claims': 1}
 
-in_the_regressors_space = ('random', 'ours', 'BoTorch with the prior', 'GPyOpt as published', 'ours, no lower bound',
-                           'BoTorch LogEI', 'scikit-optimize EI')
+in_the_regressors_space = ('random', 'ours', 'BoTorch with the prior', "GPyOpt, article's settings",
+                           'ours, no lower bound', 'BoTorch LogEI', 'scikit-optimize EI')
 # Some seconds a search.
-slow = 'GPyOpt as published', 'BoTorch with the prior', 'BoTorch LogEI', 'Optuna GP', 'scikit-optimize EI'
+slow = "GPyOpt, article's settings", 'BoTorch with the prior', 'BoTorch LogEI', 'Optuna GP', 'scikit-optimize EI'
 # Ten seconds a search, or more.
-slowest = shared, 'SMAC', 'GPyOpt as published, batches of 4', *with_botorch
-slowest_in_ten = 'GPyOpt as published', 'BoTorch LogEI', 'BoTorch with the prior', 'TuRBO'
+slowest = shared, 'SMAC', "GPyOpt, article's settings, batches of 4", *with_botorch
+slowest_in_ten = "GPyOpt, article's settings", 'BoTorch LogEI', 'BoTorch with the prior', 'TuRBO'
 
 
 def measure_judge():
@@ -95,7 +94,7 @@ def measure_evaluation():
 
 def measure_times(repeats=3):
     """Seconds a search, the methods in turn, on targets 4, 2 and 7; the first search of each is not counted."""
-    timed = {'GPyOpt as published, its BLAS threads': as_published_all_threads, **methods}
+    timed = {"GPyOpt, article's settings, its BLAS threads": gpyopt_all_threads, **methods}
     seconds = {name: [] for name in timed}
     for repeat in range(-1, repeats):
         for name, search in timed.items():
@@ -141,16 +140,6 @@ def measure_searches(seeds, n_jobs):
     write_curves('curves', curves)
 
 
-def measure_published(targets=(4, 3, 2, 5, 9)):
-    """Records a search with the article's settings for each target that the article shows, with seed 0."""
-    rows = [['target', 't1', 't2', 'value']]
-    for target in targets:
-        points, values = as_published(objective_for(target), domain, 0, budget)
-        rows += [[target, *(f'{number:.6f}' for number in (*point, value))]
-                 for point, value in zip(points, values, strict=True)]
-    write_file('published_searches', rows)
-
-
 def measure_ten(seeds, n_jobs):
     """Searches in ten dimensions."""
     rows, curves = [], []
@@ -192,7 +181,6 @@ def main():
         'times': lambda: (measure_evaluation(), measure_times()),
         'growth': lambda: (measure_growth(), measure_known()),
         'judge': measure_judge,
-        'published': measure_published,
         'searches': lambda: measure_searches(
             seeds_of(arguments, (*methods, fresh, shared, *warm_starts, *batches)), n_jobs=2),
         'ten': lambda: measure_ten(seeds_of(arguments, (

@@ -3,13 +3,14 @@
 from types import SimpleNamespace
 
 import numpy as np
-from peers import ours
+from GPyOpt.core.evaluators import batch_local_penalization
+from GPyOpt.methods import BayesianOptimization
+from peers import articles_settings, as_gpyopt, ours
 from scipy.optimize import minimize
 
+import gpyopt_support
 from digits.data import choose_per_label
 from latent_search import create_optimizer
-from latent_search.gpyopt_engine import import_gpyopt, propose_as_published
-from latent_search.threads import limit_threads
 from vae_opt_util import nll_all_targets, nll_of_probs, nll_prior
 
 
@@ -38,7 +39,7 @@ def with_workers(objective, domain, seed, budget, q=4):
 
 
 def local_penalization(objective, domain, seed, budget, q=4):
-    """GPyOpt's own batches, with its settings as published.
+    """GPyOpt's own batches, with the article's settings.
 
     They fail with SciPy 1.17, whose minimum is a number and no longer an array (`res.fun[0][0]`); patched here.
     """
@@ -47,14 +48,14 @@ def local_penalization(objective, domain, seed, budget, q=4):
         found.fun = np.reshape(found.fun, (1, 1))
         return found
 
-    import_gpyopt().core.evaluators.batch_local_penalization.scipy = SimpleNamespace(
+    batch_local_penalization.scipy = SimpleNamespace(
         optimize=SimpleNamespace(minimize=with_an_array))
     x = np.random.default_rng(seed).uniform(*domain.T, (q, len(domain)))
     y = np.array([objective(row[np.newaxis])[0] for row in x])
     while len(x) < budget:
-        state = np.random.SeedSequence((seed, len(x))).generate_state(4)
-        with limit_threads(1):
-            new = propose_as_published(domain, x, y, state, evaluator_type='local_penalization', batch_size=q)
+        with gpyopt_support.settings(np.random.SeedSequence((seed, len(x))).generate_state(4)):
+            new = BayesianOptimization(f=None, domain=as_gpyopt(domain), X=x, Y=y, **articles_settings,
+                                       evaluator_type='local_penalization', batch_size=q).suggest_next_locations()
         x, y = np.vstack((x, new)), np.vstack((y, [objective(row[np.newaxis])[0] for row in new]))
     return x, y[:, 0]
 

@@ -49,7 +49,7 @@ statements = (
               'first',
               lambda m: m.second['moderately_low_sparse'] > m.first['moderately_low_sparse']),
     Statement('Most samples lie around the minimum for 4',
-              '{near.evaluations:.0%} within 1 of it, with the published settings',
+              "{near.evaluations:.0%} within 1 of it, with the article's settings",
               lambda m: m.near.evaluations > 0.5),
     Statement('EI is high around the minimum for 4 and also elsewhere',
               '{near.highest_ei:.0%} of the hundredth of the box with the highest EI is within 1 of it (of the box: '

@@ -6,8 +6,7 @@
     search.run_optimization(max_iter=20)
     print(search.Y.min(), 'at', search.X[search.Y.argmin()])
 
-It knows nothing of images and networks. GPyOpt, which runs the searches, is imported by the first proposal that needs
-it, and Matplotlib by the first figure.
+It knows nothing of images and networks. Matplotlib is imported by the first figure.
 """
 
 from latent_search.events import Event, Experiment, Recommendation, Stage

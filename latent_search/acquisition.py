@@ -1,7 +1,5 @@
 """Expected improvement at a distance from what is evaluated: where a search looks next."""
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
@@ -10,14 +8,6 @@ from scipy.spatial.distance import cdist
 from latent_search.gaussian_process import GaussianProcess
 from latent_search.likelihood import matern
 from latent_search.points import Array, distinct_distance, spaced_best
-
-
-class Acquisition(Protocol):
-    """Chooses the next point of a search. Another acquisition function needs no more than this."""
-
-    def propose(self, rng: np.random.RandomState) -> tuple[Array, float]:
-        """The next point, (1, d), and the acquisition there (higher is better), from a model that has been fitted."""
-        ...
 
 
 class SpacedExpectedImprovement:
@@ -64,7 +54,7 @@ class SpacedExpectedImprovement:
         self.model, self.spacing, self.refinement_tolerance = model, spacing, refinement_tolerance
         self.failed = np.reshape(failed, (-1, len(model.low)))
 
-    def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803 (GPyOpt's names)
+    def probability_of_feasibility(self, X: Array) -> Array:  # noqa: N803
         """The probability that an experiment succeeds at points (n, d): (n,), 1 until something has failed.
 
         See the function of that name. A first failure may be bad luck: its place is tried again if it promises much.
@@ -74,11 +64,8 @@ class SpacedExpectedImprovement:
                                 for points in (X, self.model.X, self.failed))
         return probability_of_feasibility(u, evaluated, failed)
 
-    def propose(self, rng: np.random.RandomState) -> tuple[Array, float]:
-        """The next point, (1, d), and the logarithm of the expected improvement there.
-
-        The second is 0 where an experiment is likely to fail everywhere.
-        """
+    def propose(self, rng: np.random.RandomState) -> Array:
+        """The next point, (1, d)."""
         candidates = self._candidates(rng)
         distances = self._distances(candidates)
         candidates, distances = candidates[distances >= self.min_distance], distances[distances >= self.min_distance]
@@ -87,7 +74,7 @@ class SpacedExpectedImprovement:
             candidates, distances = candidates[from_pending], distances[from_pending]
         feasibility = self.probability_of_feasibility(candidates)
         if feasibility.max() <= 0.5:
-            return candidates[[feasibility.argmax()]], 0.0
+            return candidates[[feasibility.argmax()]]
         likely = feasibility > 0.5
         candidates, feasibility = candidates[likely], feasibility[likely]
         at_distance = distances[likely] >= self.spacing
@@ -112,7 +99,7 @@ class SpacedExpectedImprovement:
         return bool(promised[at_distance].max() > self.convergence_tolerance * spread or num % self.spaced_every == 0
                     or self.refinement_tolerance > 0 and promised.max() <= self.refinement_tolerance * spread)
 
-    def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float) -> tuple[Array, float]:
+    def _maximise(self, candidates: Array, values: Array, threshold: float, spacing: float) -> Array:
         """Maximises the acquisition locally from the candidates of the best values, as far as the spacing allows."""
         model = self.model
         bounds = np.c_[model.low, model.low + model.width]
@@ -132,7 +119,7 @@ class SpacedExpectedImprovement:
             if (value > highest and feasibility > 0.5 and self._distances(x)[0] >= spacing
                     and self._distances_to_pending(x)[0] >= min(from_pending, self.spacing)):
                 best, highest = refined.x, value
-        return best[np.newaxis], float(highest)
+        return best[np.newaxis]
 
     def _distances(self, points: Array) -> Array:
         """Distances of points (n, d) to the nearest experiment in units of the box's sides, (n,)."""

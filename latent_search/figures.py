@@ -29,7 +29,7 @@ from latent_search.points import Array
 colors = ('#0c2bff', '#e9307f', '#006e54', '#9c7e11', '#710058', '#7489fd', '#443d05', '#ffaeab', '#a6d001', '#06d7e4')
 
 # Each method has one colour in all figures.
-_methods = {'random': 0, 'random search': 0, 'GPyOpt as published': 1, 'ours': 2, 'Bayesian optimization': 2,
+_methods = {'random': 0, 'random search': 0, "GPyOpt, article's settings": 1, 'ours': 2, 'Bayesian optimization': 2,
             'ours, no lower bound': 3, 'BoTorch LogEI': 4, 'Optuna GP': 5, 'scikit-optimize EI': 6}
 
 

@@ -4,7 +4,7 @@ The first line names the columns and the bounds of the search, the second record
 event:
 
     number,status,t1 from -4.0 to 4.0,t2 from -4.0 to 4.0,value,note,time
-    0,settings,,,,seed=0 noisy=False published=False lower_bound=None,2026-11-22T18:29:00+00:00
+    0,settings,,,,seed=0 noisy=False lower_bound=None,2026-11-22T18:29:00+00:00
     1,proposed,0.25,-1.5,,,2026-11-22T18:30:00+00:00
     1,done,0.25,-1.5,3.75,,2026-11-22T18:31:10+00:00
     2,proposed,2.0,1.0,,,2026-11-22T18:31:10+00:00

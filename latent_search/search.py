@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, Recommendation, Stage, read_only, replay
@@ -40,10 +40,10 @@ class _History(NamedTuple):
 
 
 def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
-                     lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
+                     lower_bound: Callable[[Array], Array] | None = None, noisy: bool = False,
                      spacing: float | None = None,
                      journal: os.PathLike[str] | str | None = None) -> 'LatentOptimizer':
-    """Creates a search for the minimum of a function in a box: Bayesian optimization by GPyOpt.
+    """Creates a search for the minimum of a function in a box: Bayesian optimization.
 
     A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: exact values or,
     if that fits better, the logarithm of how far they are above the lowest; noisy values as they are. The next
@@ -61,9 +61,6 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
         lower_bound: a cheap function of points, float64 (n, d), that returns values, (n, 1), which are never above the
             objective, such as `nll_prior` for the article's objectives. Only the difference is modelled. Without it,
             the whole objective is. Where values are noisy, it is a bound of what they are without noise.
-        published: whether to search with the article's settings instead, for comparison: GPyOpt's own Gaussian process
-            of the whole objective (one length scale, learned noise), expected improvement with jitter 0.01, two random
-            starting points.
         noisy: whether repeating an experiment gives another value. The size of the noise is learned.
         spacing: for a search that is to find different results, how far apart they are to be, in units of the box's
             sides. Once the best value can hardly be improved, all proposals keep this distance. Without it, results
@@ -76,19 +73,18 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
         A `LatentOptimizer`.
 
     Raises:
-        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, options
-            exclude each other (the article's settings know no bound, noise or spacing), the spacing is not a number
-            between 0 and 1, the lower bound does not return such values, or the journal is damaged or has exact values
-            below the bound.
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, the spacing
+            is not a number between 0 and 1, the lower bound does not return such values, or the journal is damaged or
+            has exact values below the bound.
         JournalInUseError: another process writes to the journal.
         OSError: the journal cannot be read or written.
     """
-    return LatentOptimizer(objective, domain, seed, lower_bound=lower_bound, published=published, noisy=noisy,
-                           spacing=spacing, journal=journal)
+    return LatentOptimizer(objective, domain, seed, lower_bound=lower_bound, noisy=noisy, spacing=spacing,
+                           journal=journal)
 
 
 class LatentOptimizer:
-    """A search by GPyOpt with its attributes' names; made by `create_optimizer`.
+    """A search, whose attributes have the names that GPyOpt gives them; made by `create_optimizer`.
 
     A search is the list of its events, and everything else follows from them. A proposal depends on the seed and on the
     experiments so far (evaluated, pending and failed) and on nothing else. So looking at a search does not change what
@@ -96,36 +92,31 @@ class LatentOptimizer:
     search.
 
     Attributes:
-        objective, domain, seed, lower_bound, published, noisy: as given, the domain as float64 (d, 2).
+        objective, domain, seed, lower_bound, noisy: as given, the domain as float64 (d, 2).
         spacing: how far apart results are to be, in units of the box's sides.
         refinement_tolerance: the expected improvement, in standard deviations of the values, below which the search
             looks for different results only. 0 without a given spacing: it then always refines the best one too.
-        num_starting_points: how many evaluations it takes before a model is fitted.
+        num_starting_points: how many evaluations come before a model is fitted.
         num_threads: of BLAS and OpenMP, while a proposal is computed. One is fastest for matrices this small.
         error: the text of the exception that ended this search in `run_searches`; None if nothing did.
     """
 
+    num_starting_points = 6
     num_threads = 1
     error: str | None = None
 
     def __init__(self, objective: Objective | None, domain: ArrayLike, seed: int = 0, *,
-                 lower_bound: Callable[[Array], Array] | None = None, published: bool = False, noisy: bool = False,
+                 lower_bound: Callable[[Array], Array] | None = None, noisy: bool = False,
                  spacing: float | None = None, journal: os.PathLike[str] | str | None = None) -> None:
         if spacing is not None and not (isinstance(spacing, (int, float)) and 0 < spacing < 1):
             raise ValueError(f"spacing must be a number between 0 and 1, a share of the box's sides, got {spacing!r}.")
-        if published and (noisy or lower_bound is not None or spacing is not None):
-            raise ValueError("published=True searches with the article's settings, which know neither a lower bound "
-                             'nor exact values nor a spacing. Leave out lower_bound, noisy and spacing, or leave out '
-                             'published.')
         self.objective = objective
         self.domain = check_domain(domain)
         self.seed = check_integer('seed', seed, at_least=0)
         self.lower_bound = lower_bound
-        self.published = published
         self.noisy = noisy
         self.spacing = distinct_distance if spacing is None else float(spacing)
         self.refinement_tolerance = 0.0 if spacing is None else 1e-3
-        self.num_starting_points = 2 if published else 6
         self._history = _History((), replay((), len(self.domain)))
         # An event that is being written to the journal.
         self._unsettled: Event | None = None
@@ -206,16 +197,11 @@ class LatentOptimizer:
             q: how many. After an interruption, ask only for those that are missing beside `pending`.
 
         Raises:
-            ValueError: `q` is not a positive integer; or the search has the article's settings, which know of no
-                pending experiments, and there is one.
+            ValueError: `q` is not a positive integer.
             OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
         """
         q = check_integer('q', q, at_least=1)
         with self._alone():
-            if self.published and q + len(self._experiments.pending) > 1:
-                raise ValueError("The article's settings propose one experiment at a time, and there would be "
-                                 f'{q + len(self._experiments.pending)}. Tell the results of those that are pending '
-                                 'first.')
             return [self._ask() for _ in range(q)]
 
     def tell(self, number: int, value: ArrayLike) -> None:
@@ -366,26 +352,21 @@ class LatentOptimizer:
     def suggest_next_locations(self) -> Array:
         """The point where the next evaluation would be made, float64 (1, d); `ask` proposes it."""
         experiments = self._experiments
-        if self.published and experiments.pending:
-            raise ValueError("The article's settings propose one experiment at a time, and "
-                             f'{len(experiments.pending)} are pending. Tell their results first.')
-        state = self._random_state(experiments.num)
-        rng = np.random.RandomState(state)
+        rng = self._random_state(experiments.num)
         if len(experiments.X) < self.num_starting_points:
             return self._starting_point(experiments, rng)
-        from latent_search import gpyopt_engine
-
         unit = self._unit(experiments)
+        model, acquisition = self._model_and_acquisition(experiments, unit)
         try:
             with limit_threads(self.num_threads):
-                if self.published:
-                    return gpyopt_engine.propose_as_published(self.domain, experiments.X, experiments.Y / unit, state)
-                model, acquisition = self._model_and_acquisition(experiments, unit)
-                return gpyopt_engine.propose(model, acquisition, self.domain, experiments.X, experiments.Y / unit, rng)
+                model.fit(experiments.X, experiments.Y / unit)
+                # In floating point low + (high − low) can be above high.
+                return np.clip(acquisition.propose(rng), *self.domain.T)
         except np.linalg.LinAlgError as error:
             logger.warning('No Gaussian process can be fitted to these %d evaluations (%s); the next point is a random '
                            'one.', len(experiments.X), error)
-            return self._random_point(rng)
+            low, high = self.domain.T
+            return rng.uniform(low, high, (1, len(low)))
 
     def posterior(self, t: ArrayLike) -> tuple[Array, Array, Array]:
         """Fits the Gaussian process to all evaluations and predicts at points `t` (n, d).
@@ -402,18 +383,11 @@ class LatentOptimizer:
             raise ValueError(f'There are {len(experiments.X)} evaluations, and a posterior needs '
                              f'{self.num_starting_points}. Call run_optimization first.')
         points, unit = check_points(t, len(self.domain)), self._unit(experiments)
+        model, _ = self._model_and_acquisition(experiments, unit)
         with limit_threads(self.num_threads):
-            if self.published:
-                from latent_search import gpyopt_engine
-
-                state = self._random_state(experiments.num)
-                mean, std, ei = gpyopt_engine.posterior_as_published(self.domain, experiments.X, experiments.Y / unit,
-                                                                     state, points)
-            else:
-                model, _ = self._model_and_acquisition(experiments, unit)
-                model.fit(experiments.X, experiments.Y / unit)
-                mean, std = model.predict(points)
-                ei = model.expected_improvement(points)
+            model.fit(experiments.X, experiments.Y / unit)
+            mean, std = model.predict(points)
+            ei = model.expected_improvement(points)
         return unit * mean, unit * std, unit * ei
 
     def recommend(self) -> Recommendation:
@@ -426,7 +400,7 @@ class LatentOptimizer:
         """
         points, values = self._experiments.X, self._experiments.Y
         mean, std, _ = self.posterior(points if len(points) else self.domain.mean(axis=1)[np.newaxis])
-        if not (self.noisy or self.published):
+        if not self.noisy:
             mean, std = values, np.zeros_like(values)
         best = mean.argmin()
         return Recommendation(points[best].copy(), float(mean[best, 0]), float(std[best, 0]))
@@ -448,8 +422,7 @@ class LatentOptimizer:
         if num >= len(ends):
             raise ValueError(f'There are {len(ends) - 1} evaluations, fewer than {num}. Call run_optimization first.')
         earlier = LatentOptimizer(self.objective, self.domain, self.seed, lower_bound=self.lower_bound,
-                                  published=self.published, noisy=self.noisy,
-                                  spacing=self.spacing if self.refinement_tolerance else None)
+                                  noisy=self.noisy, spacing=self.spacing if self.refinement_tolerance else None)
         earlier.restore(self.events[:ends[num]])
         return earlier
 
@@ -541,12 +514,8 @@ class LatentOptimizer:
         # A copy may go on with other evaluations, so it fits its own hyperparameters.
         self.__dict__.update(state, _lock=threading.RLock(), _hyperparameters=Hyperparameters())
 
-    def _random_point(self, rng: np.random.RandomState) -> Array:
-        low, high = self.domain.T
-        return rng.uniform(low, high, size=(1, len(low)))
-
-    def _random_state(self, num_experiments: int) -> NDArray[np.uint32]:
-        return np.random.SeedSequence((self.seed, num_experiments)).generate_state(4).astype(np.uint32)
+    def _random_state(self, num_experiments: int) -> np.random.RandomState:
+        return np.random.RandomState(np.random.SeedSequence((self.seed, num_experiments)).generate_state(4))
 
     def _ask(self) -> Experiment:
         number = self._experiments.last_number + 1
@@ -600,7 +569,7 @@ class LatentOptimizer:
         from latent_search.journal import Journal
 
         spacing = f'spacing={self.spacing:.9g} ' if self.refinement_tolerance else ''
-        settings = f'seed={self.seed} noisy={self.noisy} published={self.published} {spacing}lower_bound='
+        settings = f'seed={self.seed} noisy={self.noisy} {spacing}lower_bound='
         if self.lower_bound is None:
             settings += 'None'
         else:  # A function has no name that could be relied on.
@@ -615,7 +584,8 @@ class LatentOptimizer:
         except BaseException:
             journal.close()
             raise
-        if journal.settings not in (None, settings):
+        # Earlier versions could also search with GPyOpt, and named that in the settings.
+        if journal.settings is not None and journal.settings.replace(' published=False', '') != settings:
             warnings.warn(f'The journal {journal.path} was made by a search with {journal.settings}; this one has '
                           f'{settings}. It continues with its own settings.', stacklevel=4)
         self._journal = journal
@@ -657,8 +627,6 @@ class LatentOptimizer:
         return 1.0 if largest == 0 or 1e-100 <= largest <= 1e100 else float(2.0 ** np.floor(np.log2(largest)))
 
     def _starting_point(self, experiments: Experiments, rng: np.random.RandomState) -> Array:
-        if self.published:
-            return self._random_point(rng)
         from scipy.stats import qmc
 
         if len(experiments.failed) and len(experiments.X):

@@ -1,22 +1,21 @@
 """How many threads compute a proposal."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 
 from threadpoolctl import ThreadpoolController
 
 # The number belongs to the whole process, and only the thread that has changed it can restore it.
 _lock = threading.RLock()
 
-# The libraries that have been loaded so far. Finding them takes longer than many a proposal.
-_libraries = cache(ThreadpoolController)
 
-
-def find_libraries_again() -> None:
-    """Has `limit_threads` look for libraries anew. To be called where one has been loaded that computes proposals."""
-    _libraries.cache_clear()
+@lru_cache(maxsize=1)
+def _libraries(num_modules: int) -> ThreadpoolController:
+    """The libraries that have been loaded. They come with modules, and finding them takes longer than a proposal."""
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -26,5 +25,5 @@ def limit_threads(num: int) -> Iterator[None]:
     The covariance matrices of a search are so small that several threads spend their time waiting for each other.
     Blocks of other Python threads wait until this one ends.
     """
-    with _lock, _libraries().limit(limits=num):
+    with _lock, _libraries(len(sys.modules)).limit(limits=num):
         yield

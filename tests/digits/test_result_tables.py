@@ -130,7 +130,7 @@ def test_statements_that_hold(measured):
         'R² 0.83, against 0.27 without predictor and 0.26 with classifier',
         '75.7% 10-nearest-neighbour accuracy (chance: 10%)', '99.20%', '10 of 10',
         '0.10 apart in the median, 1.00 at most; the box is 8 wide', '20.0% of the box, against 10.0% for the first',
-        '30.0% of the box, against 10.0% for the first', '60% within 1 of it, with the published settings',
+        '30.0% of the box, against 10.0% for the first', "60% within 1 of it, with the article's settings",
         '70% of the hundredth of the box with the highest EI is within 1 of it (of the box: 5%)',
         '100% by the classifier, 100% by the judge, over ten targets',
         '2.00 and 2.00 nats, others 0.25 in the median and 0.25 at most']

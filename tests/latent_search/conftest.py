@@ -22,11 +22,6 @@ def one_thread():
         yield
 
 
-@pytest.fixture(params=[False, True], ids=['ours', 'published'])
-def published(request):
-    return request.param
-
-
 @pytest.fixture
 def gp(rng):
     x = sample(rng, 15)

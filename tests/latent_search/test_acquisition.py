@@ -179,13 +179,10 @@ def test_a_proposal_where_no_point_is_at_that_distance_from_pending_ones(model, 
     # There is room among the evaluations alone.
     assert cdist(between, x).min(axis=1).max() > SPACING > cdist(between, everything).min(axis=1).max()
 
-    acquisition = SpacedExpectedImprovement(model, t[2::3])
-    proposal, value = acquisition.propose(np.random.RandomState(0))
+    proposal = SpacedExpectedImprovement(model, t[2::3]).propose(np.random.RandomState(0))
 
     assert proposal.shape == (1, 1) and 0 <= proposal.item() <= 1
     assert 1e-5 <= cdist(proposal, everything).min() < SPACING
-    expected = model.log_ei(proposal, model.incumbent()) + np.log(acquisition.probability_of_feasibility(proposal))
-    np.testing.assert_allclose(value, expected.item(), rtol=1e-6)
 
 
 def test_lower_bound_is_never_asked_of_no_points():

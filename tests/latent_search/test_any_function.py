@@ -254,7 +254,7 @@ def test_proposals_leave_the_corner_of_the_evaluations(model, rng):
     x = rng.uniform(0.8, 1.0, (20, 10))
     fitted = model(np.array([(0.0, 1.0)] * 10)).fit(x, bowl(x) + 0.01)
 
-    proposal, _ = SpacedExpectedImprovement(fitted).propose(np.random.RandomState(0))
+    proposal = SpacedExpectedImprovement(fitted).propose(np.random.RandomState(0))
 
     assert proposal.min() < 0.5
 

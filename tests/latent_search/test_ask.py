@@ -2,18 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import (
-    ALL_SETTINGS,
-    SETTINGS,
-    SQUARE,
-    assert_same,
-    numbers_of,
-    points_of,
-    quadratic,
-    snapshot,
-    to_unit,
-    told,
-)
+from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, quadratic, snapshot, to_unit, told
 from scipy.spatial.distance import cdist, pdist
 
 from latent_search import create_grid, create_optimizer, distinct_distance
@@ -56,7 +45,7 @@ def test_asking_for_several_is_asking_several_times(settings):
     np.testing.assert_array_equal(points_of(at_once.pending), points_of(experiments))
 
 
-@pytest.mark.parametrize('settings', ALL_SETTINGS)
+@pytest.mark.parametrize('settings', SETTINGS)
 def test_asking_and_telling_one_by_one_is_the_search_itself(settings, capsys):
     itself = create_optimizer(quadratic, SQUARE, seed=3, **settings)
     itself.run_optimization(1)

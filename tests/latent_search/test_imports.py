@@ -44,7 +44,7 @@ for _ in range(10):
     (number, t), = search.ask()
     search.tell(number, (t ** 2).sum())
 assert len(search.X) == 10 and search.pending == []
-assert loaded('GPyOpt') == ['GPyOpt'] and loaded('keras', 'tensorflow') == []
+assert loaded('keras', 'tensorflow', 'GPyOpt', 'GPy', 'matplotlib') == []
 assert state() == before
 warnings.warn('still heard', DeprecationWarning)
 """, tmp_path / 'journal.csv')

@@ -34,7 +34,7 @@ def test_a_journal_is_a_table_that_people_can_read(path):
 
     lines = path.read_text().splitlines()
     assert lines[0] == HEADER and len(lines) == 8
-    assert lines[1].startswith('0,settings,,,,seed=0 noisy=False published=False lower_bound=None,')
+    assert lines[1].startswith('0,settings,,,,seed=0 noisy=False lower_bound=None,')
     with open(path, newline='') as file:
         _, *table = csv.DictReader(file)
     names = ['number', 'status', 't1 from -4.0 to 4.0', 't2 from -4.0 to 4.0', 'value', 'note']

@@ -242,7 +242,7 @@ ZERO = {'lower_bound': lambda t: 0 * t[:, :1]}
 
 
 @pytest.mark.parametrize('settings, others', [
-    ({}, {'seed': 3}), ({}, {'noisy': True}), ({'published': True}, {}), (ZERO, {}), ({}, ZERO),
+    ({}, {'seed': 3}), ({}, {'noisy': True}), (ZERO, {}), ({}, ZERO),
     (ZERO, {'lower_bound': lambda t: -1 + 0 * t[:, :1]})])
 def test_other_settings_than_those_of_the_journal_are_told(settings, others, path):
     create_optimizer(None, SQUARE, journal=path, **settings)
@@ -252,6 +252,18 @@ def test_other_settings_than_those_of_the_journal_are_told(settings, others, pat
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         create_optimizer(None, SQUARE, journal=path, **settings)
+
+
+def test_a_journal_of_an_earlier_version_has_the_same_settings(path):
+    """It also names a setting that there is no longer."""
+    create_optimizer(None, SQUARE, journal=path).close()
+    text = path.read_text()
+    path.write_text(text.replace('noisy=False ', 'noisy=False published=False '))
+    assert path.read_text() != text
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        create_optimizer(None, SQUARE, journal=path)
 
 
 def test_a_journal_from_before_settings_were_recorded(path):

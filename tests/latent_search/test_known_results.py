@@ -103,13 +103,6 @@ def test_repeated_values_that_differ_are_averaged():
     assert len(search.ask(3)) == 3
 
 
-@pytest.mark.parametrize('settings', [{'noisy': True}, {'lower_bound': quadratic}])
-def test_the_articles_settings_know_neither_bound_nor_noise(settings):
-    with pytest.raises(ValueError, match="published=True searches with the article's settings.*"
-                                         'Leave out lower_bound, noisy and spacing, or leave out published'):
-        create_optimizer(None, SQUARE, published=True, **settings)
-
-
 def test_noisy_values_may_be_below_the_bound(path):
     def search():
         return create_optimizer(None, SQUARE, lower_bound=quadratic, noisy=True, journal=path)

@@ -12,15 +12,12 @@ from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior,
 from latent_search import create_optimizer
 
 
-@pytest.mark.parametrize('published, max_iter', [(False, 20), pytest.param(True, 20, marks=pytest.mark.slow)])
-def test_finds_the_minimum_of_a_quadratic(published, max_iter):
-    search = run(max_iter=max_iter, published=published)
+def test_finds_the_minimum_of_a_quadratic():
+    search = run(max_iter=20)
 
-    starting = search.num_starting_points
-    assert search.X.shape == (starting + max_iter, 2) and search.Y.shape == (starting + max_iter, 1)
+    assert search.X.shape == (26, 2) and search.Y.shape == (26, 1)
     np.testing.assert_allclose(search.Y, quadratic(search.X))
-    assert search.Y.min() < (0.05 if published else 0.01)
-    assert search.Y.min() < search.Y[:starting].min()
+    assert search.Y.min() < min(0.01, search.Y[:6].min())
 
 
 @pytest.mark.slow
@@ -61,23 +58,22 @@ def test_wrong_lower_bound_is_named_and_loses_nothing():
 
 @pytest.mark.parametrize('domain', [[(-1.0, 2.0), (0.5, 1.5), (-3.0, 9.0)], *(
     pytest.param(domain, marks=pytest.mark.slow) for domain in ([(0.0, 3.0)], [(0.0, 1.0)] * 20))])
-def test_any_box(domain, published):
-    search = run(domain=domain, published=published, max_iter=1)
+def test_any_box(domain):
+    search = run(domain=domain, max_iter=1)
 
     low, high = np.array(domain).T
-    assert search.X.shape == (search.num_starting_points + 1, len(domain))
+    assert search.X.shape == (7, len(domain))
     assert (search.X >= low).all() and (search.X <= high).all()
 
 
-@pytest.mark.parametrize('published', [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_same_seed_same_search_whatever_ran_before(published):
+def test_same_seed_same_search_whatever_ran_before():
     np.random.seed(1)
-    first = run(seed=3, max_iter=2, published=published)
+    first = run(seed=3, max_iter=2)
     np.random.seed(2)
-    other = run(seed=4, max_iter=1, published=published)
+    other = run(seed=4, max_iter=1)
     np.random.random(100)
 
-    np.testing.assert_array_equal(run(seed=3, max_iter=2, published=published).X, first.X)
+    np.testing.assert_array_equal(run(seed=3, max_iter=2).X, first.X)
     assert not np.allclose(other.X[:2], first.X[:2])
 
 
@@ -90,10 +86,9 @@ def test_a_search_in_parts_is_the_same_search():
     np.testing.assert_array_equal(parts.X, whole.X)
 
 
-@pytest.mark.parametrize('published', [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_looking_does_not_change_the_search(published):
-    looked_at = create_optimizer(quadratic, SQUARE, seed=1, published=published)
-    for _ in range(1 if published else 3):
+def test_looking_does_not_change_the_search():
+    looked_at = create_optimizer(quadratic, SQUARE, seed=1)
+    for _ in range(3):
         looked_at.run_optimization(1)
         looked_at.plot_stages([len(looked_at.X)], 'now')
         proposal = looked_at.suggest_next_locations()
@@ -102,11 +97,11 @@ def test_looking_does_not_change_the_search(published):
     looked_at.run_optimization(1)
 
     np.testing.assert_array_equal(looked_at.X[[-1]], proposal)
-    np.testing.assert_array_equal(looked_at.X, run(seed=1, max_iter=2 if published else 4, published=published).X)
+    np.testing.assert_array_equal(looked_at.X, run(seed=1, max_iter=4).X)
 
 
-def test_search_is_quiet(recwarn, capfd, published):
-    run(max_iter=2, published=published)
+def test_search_is_quiet(recwarn, capfd):
+    run(max_iter=2)
 
     assert [str(warning.message) for warning in recwarn] == []
     assert capfd.readouterr().err == ''
@@ -261,7 +256,7 @@ def test_an_evaluation_is_not_made_again_because_the_journal_could_not_be_writte
     np.testing.assert_array_equal(search.X, np.vstack(calls))
 
 
-@pytest.mark.parametrize('settings', [*SETTINGS, pytest.param({'published': True}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('settings', SETTINGS)
 def test_a_journal_changes_no_search(settings, tmp_path, capsys):
     def search(journal):
         search = create_optimizer(quadratic, SQUARE, **settings, journal=journal)
@@ -350,7 +345,7 @@ def test_a_box_that_cannot_be_computed_with(box):
         create_optimizer(None, box)
 
 
-@pytest.mark.parametrize('settings', [*SETTINGS, pytest.param({'published': True}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('settings', SETTINGS)
 @pytest.mark.parametrize('scale', [1e250, 1e-250])
 def test_values_of_any_scale(scale, settings):
     """The square of such a value is infinite, or zero."""

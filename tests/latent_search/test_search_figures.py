@@ -65,7 +65,7 @@ def test_regret_below_what_was_computed():
 
 def test_regret_has_a_color_for_each_method_and_four_bands():
     quartiles = np.array([[1.0, 2.0, 3.0], [0.1, 0.5, 0.6]])
-    names = ['random', 'a', 'ours', 'b', 'c', 'GPyOpt as published']
+    names = ['random', 'a', 'ours', 'b', 'c', "GPyOpt, article's settings"]
 
     def drawn(names):
         axis, = plot_regret({'black box': dict.fromkeys(names, quartiles)}, 'regret').axes
@@ -74,7 +74,7 @@ def test_regret_has_a_color_for_each_method_and_four_bands():
     of_lines, bands = drawn(names)
     assert bands == 4 and len(set(of_lines.values())) == 6
     reversed_lines, _ = drawn(names[::-1])
-    assert all(of_lines[name] == reversed_lines[name] for name in ('random', 'ours', 'GPyOpt as published'))
+    assert all(of_lines[name] == reversed_lines[name] for name in ('random', 'ours', "GPyOpt, article's settings"))
     assert method_colors(['Bayesian optimization'])['Bayesian optimization'] == of_lines['ours']
     with pytest.raises(ValueError, match='There are colours for 10 methods, got 11'):
         method_colors(map(str, range(11)))

@@ -39,11 +39,6 @@ def test_bad_spacing(spacing):
         create_optimizer(quadratic, SQUARE, spacing=spacing)
 
 
-def test_published_search_knows_no_spacing():
-    with pytest.raises(ValueError, match='nor exact values nor a spacing. Leave out lower_bound, noisy and spacing'):
-        create_optimizer(quadratic, SQUARE, spacing=0.1, published=True)
-
-
 def test_spacing_is_in_the_journal(path, recwarn):
     create_optimizer(None, SQUARE, spacing=0.1, journal=path).close()
     create_optimizer(None, SQUARE, spacing=0.1, journal=path).close()

@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from helpers import SQUARE, ZERO_BOUND, prior, quadratic, run, search_with
+from helpers import SQUARE, ZERO_BOUND, prior, quadratic, run
 from PIL import Image
 
-from latent_search import create_grid, create_optimizer, gpyopt_engine
+from latent_search import create_grid, create_optimizer
 from latent_search.figures import animate_stages, create_player, plot_stages
 
 DOMAIN = np.array(SQUARE)
@@ -55,7 +55,7 @@ def pngs(player):
             re.findall(r'frames\[\d+\] = "data:image/png;base64,([^"]*)"', player)]
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}, {'spacing': 0.2}, {'noisy': True}],
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'spacing': 0.2}, {'noisy': True}],
                          ids=' '.join)
 def test_after_is_the_search_of_that_time(settings):
     search = run(quadratic, max_iter=2, seed=3, **settings)
@@ -101,7 +101,7 @@ def test_after_ends_at_the_result_and_keeps_what_was_pending():
     np.testing.assert_array_equal(after.next_location, fourth.t[0])
 
 
-@pytest.mark.parametrize('settings', [{}, ZERO_BOUND, {'published': True}], ids=' '.join)
+@pytest.mark.parametrize('settings', [{}, ZERO_BOUND], ids=' '.join)
 def test_stage_is_what_a_search_that_stopped_there_knows(settings):
     search = run(quadratic, max_iter=3, **settings)
     stopped = run(quadratic, max_iter=1, **settings)
@@ -117,22 +117,6 @@ def test_stage_is_what_a_search_that_stopped_there_knows(settings):
     np.testing.assert_array_equal(last.next_location, search.suggest_next_locations()[0])
     # The next proposal is where expected improvement is highest, but for the grid.
     assert stopped.posterior(stage.next_location[np.newaxis])[2] >= 0.8 * stage.ei.max()
-
-
-def test_published_posterior_after_failures_is_that_of_the_proposal(monkeypatch):
-    """GPyOpt draws the starts of its fit, so that the fit depends on the random state."""
-    states = []
-    for name in ('propose_as_published', 'posterior_as_published'):
-        original = getattr(gpyopt_engine, name)
-        monkeypatch.setattr(gpyopt_engine, name, lambda domain, X, Y, state, *rest, original=original: (  # noqa: N803
-            states.append(state), original(domain, X, Y, state, *rest))[1])
-    points = np.array([[0.0, 1.0], [2.0, 0.0], [-1.0, 3.0]])
-    search = search_with(points, quadratic(points), failed=[[3.0, 3.0]], published=True)
-
-    search.suggest_next_locations()
-    search.posterior(points)
-
-    np.testing.assert_array_equal(*states)
 
 
 def test_stages_have_two_dimensions_and_a_model():

@@ -86,8 +86,9 @@ def test_search_alone(installed):
     run(python, '-c', SEARCH, folder=folder)
 
     packages = run(*pip(python), 'list', '--format', 'freeze', folder=folder).lower()
-    assert 'gpyopt' in packages
-    assert not [package for package in ('keras', 'tensorflow', 'jupyter') if f'\n{package}==' in packages]
+    assert 'scipy' in packages
+    assert not [package for package in ('gpy', 'gpyopt', 'keras', 'tensorflow', 'jupyter')
+                if f'\n{package}==' in packages]
 
 
 def test_pretrained_models_from_an_empty_folder(installed):

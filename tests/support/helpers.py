@@ -10,7 +10,6 @@ BOX = np.array([[-2.0, 3.0], [10.0, 11.0], [0.0, 0.2], [-300.0, -100.0], [5.0, 9
 
 ZERO_BOUND = {'lower_bound': lambda t: np.zeros((len(t), 1))}
 SETTINGS = [{}, {'noisy': True}, ZERO_BOUND]
-ALL_SETTINGS = [*SETTINGS, {'published': True}]
 
 
 def quadratic(t):

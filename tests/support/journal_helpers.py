@@ -9,11 +9,9 @@ from helpers import assert_same  # noqa: F401 (the tests of journals take both f
 from helpers import snapshot as state  # noqa: F401
 
 from latent_search import Event, create_optimizer
-from latent_search.gpyopt_engine import import_gpyopt
 from latent_search.journal import Journal, JournalInUseError
 
-# Loaded before processes are forked.
-import_gpyopt()
+# What it imports is loaded before processes are forked.
 create_optimizer(lambda t: t, [(0, 1)]).suggest_next_locations()
 
 SQUARE = [(-4.0, 4.0)] * 2
@@ -62,7 +60,7 @@ def plain(events):
 
 
 def journal_of(path, events):
-    journal = Journal(path, BOX, 'seed=0 noisy=False published=False lower_bound=None')
+    journal = Journal(path, BOX, 'seed=0 noisy=False lower_bound=None')
     for event in events:
         journal.append(event)
     journal.close()
