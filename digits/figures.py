@@ -233,6 +233,42 @@ def plot_nll(gx, gy, nll, title):
         f'{target}: {nll[:, target].min():.2f} nats' for target in range(num_labels)) + '.')
 
 
+def plot_progress(gx, gy, nll, searches, numbers, title):
+    """Draws where searches in two dimensions have evaluated an objective, stage by stage: a row for each search.
+
+    Picture: docs/figures.md#plot_progress.
+
+    Args:
+        gx: first coordinates of a grid, (m, k).
+        gy: second coordinates, (m, k).
+        nll: the objective at the grid's points, (m * k,), nats.
+        searches: a dict from names to pairs of evaluated points in their order, (n, 2), and their values, (n, 1), nats.
+        numbers: after how many evaluations the stages are.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(len(searches), len(numbers), figsize=(3.1 * len(numbers) + 1, 3.2 * len(searches)),
+                                layout='constrained', sharex=True, sharey=True, squeeze=False)
+    norm, ends = matplotlib.colors.LogNorm(nll.min(), nll.max()), []
+    for row, (name, (X, Y)) in zip(axes, searches.items(), strict=True):  # noqa: N806 (GPyOpt's names)
+        for axis, num in zip(row, numbers, strict=True):
+            mesh = axis.pcolormesh(gx, gy, nll.reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
+            axis.plot(*X[:num].T, 'o', markersize=4.5, color='white', markeredgecolor='black', clip_on=False)
+            best = Y[:num, 0].argmin()
+            axis.plot(*X[best], '*', markersize=14, color='red', markeredgecolor='white', clip_on=False)
+            axis.set(title=f'{num} evaluations, best {Y[best, 0]:.3f} nats', aspect='equal')
+        row[0].set_ylabel(f'{name}\n$t_2$')
+        ends.append(f'{name} {Y[:numbers[-1], 0].min():.3f}')
+    for axis in axes[-1]:
+        axis.set_xlabel('$t_1$')
+    bar = figure.colorbar(mesh, ax=axes, label='Objective (nats)', ticks=[2, 4, 8, 16, 32])
+    bar.ax.yaxis.set_major_formatter('{x:g}')
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    figure.suptitle(title)
+    return describe(figure, f'{title}. Maps of the objective with the evaluated points after '
+                    f'{", ".join(map(str, numbers))} evaluations, a row for each search. Best values at the end, in nats: '
+                    f'{"; ".join(ends)}.')
+
+
 def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     """Draws the evaluations of a search among encoded images, in the images' first four principal components.
 

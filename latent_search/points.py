@@ -14,10 +14,10 @@ distinct_distance = 0.0125
 
 
 class Evaluated(Protocol):
-    """Anything that has evaluated points: a search, or what `search_with_gradients` returns.
+    """Anything that has evaluated points: a search, one of GPyOpt, or what `search_with_gradients` returns.
 
     Attributes:
-        domain: the bounds of the box, (d, 2).
+        domain: the bounds of the box, in any form that `check_domain` takes.
         X: the points, (n, d).
         Y: their values, (n, 1).
         spacing: how far points have to be apart to be distinct, in units of the box's sides.
@@ -27,7 +27,7 @@ class Evaluated(Protocol):
     def spacing(self) -> float: ...
 
     @property
-    def domain(self) -> Array: ...
+    def domain(self) -> Any: ...
 
     @property
     def X(self) -> Array: ...  # noqa: N802 (GPyOpt's name)
@@ -162,7 +162,7 @@ def top(search: Evaluated, num: int = 10, distance: float | None = None) -> tupl
     X, Y = search.X, search.Y  # noqa: N806 (GPyOpt's names)
     if len(Y) == 0:
         raise ValueError('The search has no evaluations. Call run_optimization first.')
-    low, high = search.domain.T
+    low, high = check_domain(search.domain).T
     best = spaced_best((X - low) / (high - low), Y[:, 0], num, search.spacing if distance is None else distance)
     return X[best], Y[best]
 
