@@ -15,7 +15,6 @@ import numpy as np
 
 import digits.figures
 import digits.pretrained
-import latent_search.figures
 from digits.backend import (
     Conv2DTranspose,
     check_precision,
@@ -35,8 +34,7 @@ from latent_search.points import check_integer
 # What notebooks import from here besides. isort would give each name a line of its own.
 # isort: off
 # Measures and tables of what the notebooks find:
-from latent_search.measures import evaluations_table, median_regret, shares_near, shares_table
-from digits.article import article_ten_best, statements_table, ten_best_table
+from digits.article import article_ten_best, shares_near, shares_table, statements_table, ten_best_table
 from digits.measures import mean_distance_of_labels
 from digits.objectives import assess_objective
 from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
@@ -45,7 +43,7 @@ from latent_search import (
     Experiment, GradientSearch, LatentOptimizer, create_grid, create_optimizer, distinct_distance, run_searches,
     sample_around, search_with_gradients, spaced_best,
 )
-from latent_search.figures import animate_stages, create_player, plot_regret
+from latent_search.figures import animate_stages, create_player
 from digits.data import Data, DataUnavailableError, choose_per_label, load_data, load_digits, load_mnist
 from digits.figures import (
     label_colors, plot_images, plot_latent_spaces, plot_learning_curves, plot_nll, plot_principal_components,
@@ -70,14 +68,14 @@ from digits.sources import show_source
 __all__ = [
     # Of this file
     'ARTICLE_RECIPE', 'KLDivergence', 'PRETRAINED', 'RECIPES', 'Sampler', 'VAE_RECIPE', 'assess_top',
-    'benchmark_results_dir', 'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
+    'build_dir', 'checkpoints_dir', 'compile_model', 'create_classifier', 'create_decoder',
     'create_encoder', 'create_joint_model', 'create_judge', 'create_model', 'create_predictor',
     'create_predictor_linear', 'create_sampler', 'evaluate', 'evaluate_classifier', 'kl_divergence',
-    'load_pretrained', 'load_regret_curves', 'plot_architecture', 'predictor_weight',
+    'load_pretrained', 'plot_architecture', 'predictor_weight',
     'recipe_for', 'reconstruct', 'reconstruction_loss', 'save_pretrained', 'train',
     # Measures and tables of what the notebooks find
-    'article_ten_best', 'assess_objective', 'evaluations_table', 'losses_table', 'mean_distance_of_labels',
-    'median_regret', 'objectives_table', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
+    'article_ten_best', 'assess_objective', 'losses_table', 'mean_distance_of_labels',
+    'objectives_table', 'shares_near', 'shares_table', 'statements_table', 'ten_best_table',
     'top_table', 'typical_table', 'variations_table',
     # Of digits and latent_search
     'Data', 'DataUnavailableError', 'Experiment', 'GradientSearch', 'LatentOptimizer', 'Recipe', 'animate_stages',
@@ -89,7 +87,7 @@ __all__ = [
     'models_dir', 'native_precision', 'network_blocks', 'nll_all_targets', 'nll_minima', 'nll_norm', 'nll_of_probs',
     'nll_prior', 'num_labels', 'one_hot', 'plot_images', 'plot_interpolations', 'plot_latent_spaces',
     'plot_learning_curves', 'plot_manifolds', 'plot_networks', 'plot_nll', 'plot_principal_components',
-    'plot_reconstructions', 'plot_regret', 'plot_top', 'plot_top_beside', 'plot_value_walk', 'plot_variations',
+    'plot_reconstructions', 'plot_top', 'plot_top_beside', 'plot_value_walk', 'plot_variations',
     'predict', 'probability_floor', 'replay_evaluations', 'run_searches', 'sample_around', 'save_images',
     'search_with_gradients', 'show_source', 'spaced_best', 'table', 'top', 'versions', 'walk_along_value',
     'widest_radius',
@@ -100,7 +98,6 @@ _root = Path(__file__).resolve().parent
 # In a clone, what is built lies beside the sources; elsewhere, in the working directory.
 build_dir = (_root if models_dir.parent == _root else Path()) / 'build'
 checkpoints_dir = build_dir / 'checkpoints'
-benchmark_results_dir = _root / 'benchmarks' / 'results'
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Layers and networks
@@ -586,8 +583,3 @@ def assess_top(optimizer, target, decoder, classifier, judge, num=10, distance=N
     return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
             'judge': by_judge[:, target], 'read': by_judge.argmax(axis=1),
             'diversity': mean_pixel_distance(images)}
-
-
-def load_regret_curves(name='curves', folder=benchmark_results_dir):
-    """Loads the regret that `make bench` has measured; see `latent_search.figures.load_regret_curves`."""
-    return latent_search.figures.load_regret_curves(name, folder)

@@ -1,12 +1,9 @@
 """What a search looks like. Each function is handed arrays and returns the figure."""
 
-import csv
 import html
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -27,25 +24,6 @@ from latent_search.points import Array
 # Ten colours that people with colour vision deficiency can tell apart: chosen by an optimizer for the largest least
 # distance, CIEDE2000, as seen with normal vision and with each of the three deficiencies.
 colors = ('#0c2bff', '#e9307f', '#006e54', '#9c7e11', '#710058', '#7489fd', '#443d05', '#ffaeab', '#a6d001', '#06d7e4')
-
-# Each method has one colour in all figures.
-_methods = {'random': 0, 'random search': 0, "GPyOpt, article's settings": 1, 'ours': 2, 'Bayesian optimization': 2,
-            'ours, no lower bound': 3, 'BoTorch LogEI': 4, 'Optuna GP': 5, 'scikit-optimize EI': 6}
-
-
-def method_colors(names: Iterable[str]) -> dict[str, str]:
-    """Returns a colour for each method, the same in all figures; methods that are not known here get those left over.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    names = list(names)
-    if len(names) > len(colors):
-        raise ValueError(f'There are colours for {len(colors)} methods, got {len(names)}. Draw them in two figures.')
-    taken = [_methods[name] for name in names if name in _methods]
-    left = iter([color for i, color in [*enumerate(colors)][::-1] if i not in taken])
-    return {name: colors[_methods[name]] if name in _methods else next(left) for name in names}
-
 
 def describe(figure: Figure, alt: str) -> Figure:
     """Gives a figure its alternative text, for those who do not see it, and returns the figure.
@@ -354,85 +332,3 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
     return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, '
                     f'which ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses '
                     'at the top.')
-
-
-def plot_regret(panels: dict[str, dict[str, Array]], title: str, floor: float = 1e-5) -> Figure:
-    """Draws regret against evaluations: the median over searches as a line, its interval as a band.
-
-    The first four methods of a panel have bands. Its legend is in the order of the lines' ends. Where something lies
-    below `floor`, the axis ends there.
-
-    Picture: docs/figures.md#plot_regret.
-
-    Args:
-        panels: a dict from what the methods of a panel have in common to dicts from their names to arrays (n, 3), nats:
-            lower end of the interval, median, and upper end after each of n evaluations; see `measures.median_regret`.
-        title: of the figure.
-        floor: how small a regret was still computed, nats.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(8, 5.5 * len(panels)), 5.5), layout='constrained',
-                                sharey=True, squeeze=False)
-    of_methods = method_colors(dict.fromkeys(name for curves in panels.values() for name in curves))
-    ends = []
-    for axis, (panel, curves) in zip(axes[0], panels.items(), strict=True):
-        last = _draw_regret(axis, curves, of_methods, floor)
-        axis.set(title=panel, xlabel='Evaluations', yscale='log')
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axis.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), title='median after the last evaluation',
-                    ncols=2 if len(curves) > 3 else 1)
-        ends.append(f'{panel}: ' + '; '.join(f'{name} {value}' for name, value in last.items()))
-    axes[0, 0].set_ylabel('Best value − minimum (nats)')
-    axes[0, 0].yaxis.set_major_formatter('{x:g}')
-    if min(interval.min() for curves in panels.values() for interval in curves.values()) <= floor:
-        axes[0, 0].set_ylim(bottom=floor)
-        axes[0, 0].text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
-                        transform=axes[0, 0].transAxes)
-    figure.suptitle(title)
-    return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
-                    f'one, in nats. {". ".join(ends)}.')
-
-
-def _draw_regret(axis: Axes, curves: dict[str, Array], of_methods: dict[str, str], floor: float) -> dict[str, str]:
-    """Draws lines and bands of a panel, and returns the median regret of each method after the last evaluation."""
-    last = {}
-    for name, interval in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
-        # A logarithmic axis has no place for 0. The axis cuts what is below its end.
-        low, median, high = np.maximum(interval, floor / 10).T
-        evaluations = np.arange(1, len(median) + 1)
-        last[name] = f'{median[-1]:.1g}' if median[-1] > floor else f'≤ {floor:g}'
-        axis.plot(evaluations, median, color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
-        if name in list(curves)[:4]:
-            axis.fill_between(evaluations, low, high, color=of_methods[name], alpha=0.2, linewidth=0)
-    return last
-
-
-def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, dict[str, Array]]:
-    """Loads regret against evaluations from a CSV file, in the form that `plot_regret` draws.
-
-    Args:
-        name: of the file, without its ending. Its columns are method, evaluations, low, median, high, and knowledge,
-            which is what a panel has in common.
-        folder: where it is.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged.
-    """
-    path = Path(folder) / f'{name}.csv'
-    if not path.exists():
-        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
-    panels: dict[str, dict[str, list[list[float]]]] = {}
-    with open(path, newline='', encoding='utf-8') as file:
-        for row in csv.reader(file):
-            if row[1:5] == ['evaluations', 'low', 'median', 'high']:
-                continue
-            try:
-                method, _, *interval, knowledge = row
-                panels.setdefault(knowledge, {}).setdefault(method, []).append([float(number) for number in interval])
-            except ValueError as error:
-                raise ValueError(f'{path} is damaged: {row}. Restore it with `git checkout`.') from error
-    return {knowledge: {method: np.array(intervals) for method, intervals in curves.items()}
-            for knowledge, curves in panels.items()}
