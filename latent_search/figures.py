@@ -35,6 +35,10 @@ def describe(figure: Figure, alt: str) -> Figure:
     return figure
 
 
+def _in_unit(value: str, unit: str) -> str:
+    return f'{value} {unit}' if unit else value
+
+
 def _alt_in_metadata(alt: str, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What IPython asks an object for before it draws it: representations, here none, and metadata of each."""
     return {}, {'image/png': {'alt': alt}}
@@ -47,7 +51,7 @@ class _Panels:
         axes: the three.
         domain: the bounds of the box, (2, 2).
         stages: all that will be shown; they share their scales.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
     """
 
     # Each with the colour of what is below the scale.
@@ -87,7 +91,7 @@ class _Panels:
             evaluated.set_data(*stage.X.T)
             best.set_data(*stage.best_location[:, np.newaxis])
             proposed.set_data(*stage.next_location[:, np.newaxis])
-        self.highest.set_text(f'highest: {stage.ei.max():.2g} {self.unit}')
+        self.highest.set_text(_in_unit(f'highest: {stage.ei.max():.2g}', self.unit))
 
     def label(self, figure: Figure, axes: Array) -> None:
         """Gives columns of axes their names and colour bars, and the figure a legend of the markers."""
@@ -117,7 +121,7 @@ class _FigureOfFrames(Figure):
         Image.fromarray(np.asarray(renderer.buffer_rgba())).convert('RGB').quantize(256).save(fname, 'PNG')
 
 
-def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 'nats') -> Figure:
+def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = '') -> Figure:
     """Draws what a search in two dimensions knew after some of its evaluations: a row for each stage.
 
     Picture: docs/figures.md#plot_stages.
@@ -130,14 +134,14 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
         domain: the bounds of the box, (2, 2).
         stages: see `LatentOptimizer.stages`.
         title: of the figure.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
     """
     figure, axes = plt.subplots(len(stages), 3, figsize=(10, 1.7 + 2.75 * len(stages)), layout='constrained',
                                 sharex=True, sharey=True, squeeze=False)
     for row, stage in zip(axes, stages, strict=True):
         panels = _Panels(row, domain, stages, unit)
         panels.show(stage)
-        row[0].set_ylabel(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g} {unit}\n$t_2$')
+        row[0].set_ylabel(_in_unit(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g}', unit) + '\n$t_2$')
     panels.label(figure, axes)
     figure.suptitle(title)
     numbers = ', '.join(str(len(stage.X)) for stage in stages)
@@ -147,7 +151,7 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
 
 
 def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures: Array | None = None,
-                   unit: str = 'nats') -> FuncAnimation:
+                   unit: str = '') -> FuncAnimation:
     """Draws a search in two dimensions as it goes on: a frame for each stage, with the panels of `plot_stages`.
 
     Args:
@@ -156,7 +160,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
         title: of the figure.
         pictures: of the next proposal and of the best so far at each stage, (n, 2, h, w), in [0, 1]. They are drawn
             beside the panels.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
 
     Returns:
         The animation; see `create_player`.
@@ -184,7 +188,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
     def show(index: int) -> None:
         stage = stages[index]
         panels.show(stage)
-        heading.set_text(f'{title}: {len(stage.X)} evaluations, best {stage.Y.min():.3f} {unit}')
+        heading.set_text(_in_unit(f'{title}: {len(stage.X)} evaluations, best {stage.Y.min():.3f}', unit))
         if pictures is not None:
             for image, picture in zip(shown, pictures[index], strict=True):
                 image.set_data(picture)
@@ -218,7 +222,8 @@ def create_player(animation: FuncAnimation, alt: str) -> str:
     return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
 
-def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803
+def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str,  # noqa: N803
+                    unit: str = '') -> Figure:
     """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
 
     Picture: docs/figures.md#plot_trajectory.
@@ -226,10 +231,11 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
-        values: the objective at the grid's points, (m * k,), nats.
+        values: the objective at the grid's points, (m * k,).
         X: the evaluated points in their order, (n, 2).
-        Y: their values, (n, 1), nats.
+        Y: their values, (n, 1).
         title: of the figure.
+        unit: of the objective, such as 'nats'.
 
     Raises:
         ValueError: there are no evaluations in two dimensions, or `values` are not the grid's.
@@ -239,33 +245,33 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
                          f'{X.shape[1]}.')
     if np.shape(values) != (gx.size,):
         raise ValueError(f'values must have shape ({gx.size},), one a point of the grid, got {np.shape(values)}.')
+    objective, best = f'Objective ({unit})' if unit else 'Objective', Y.argmin()
     figure, (plane, curve) = plt.subplots(1, 2, figsize=(13, 5.2), layout='constrained', width_ratios=(1.15, 1))
     levels = np.geomspace(values.min(), values.max(), 12)
     contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r',
                               norm=matplotlib.colors.LogNorm(levels[0], levels[-1]))
-    figure.colorbar(contours, ax=plane, label='Objective (nats)', format='%.3g')
+    figure.colorbar(contours, ax=plane, label=objective, format='%.3g')
     order = np.arange(1, len(X) + 1)
     plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
     points = plane.scatter(*X.T, c=order, cmap='plasma', s=40, edgecolors='white', linewidths=0.8, zorder=3,
                            clip_on=False)
     figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    best = Y.argmin()
     plane.plot(*X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4, clip_on=False)
-    plane.set(title=f'Evaluations; star: the best, {Y[best, 0]:.3f} nats', xlabel='$t_1$', ylabel='$t_2$',
+    plane.set(title=_in_unit(f'Evaluations; star: the best, {Y[best, 0]:.3f}', unit), xlabel='$t_1$', ylabel='$t_2$',
               aspect='equal')
 
     curve.plot(order, Y[:, 0], 'o', markersize=5, color=colors[0], label='evaluation')
     curve.plot(order, np.minimum.accumulate(Y[:, 0]), '-', color=colors[1], label='best so far')
     curve.axhline(values.min(), linestyle=':', color='black', label='minimum on the grid')
-    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel='Objective (nats)', yscale='log')
+    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel=objective, yscale='log')
     curve.yaxis.set_major_formatter('{x:g}')
     curve.yaxis.set_minor_formatter('{x:g}')
     curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     curve.legend(loc='upper right')
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: the way of {len(X)} evaluations over the contours; the best is at '
-                    f'{np.array2string(X[best], precision=2)}. Right: their values; the best is {Y[best, 0]:.3f} nats, '
-                    f'the minimum on the grid {values.min():.3f}.')
+                    f'{np.array2string(X[best], precision=2)}. Right: their values; the best is '
+                    f'{_in_unit(f"{Y[best, 0]:.3f}", unit)}, the minimum on the grid {values.min():.3f}.')
 
 
 def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)

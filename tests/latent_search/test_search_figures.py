@@ -17,17 +17,21 @@ def search():
     return search
 
 
-def test_trajectory(search):
+@pytest.mark.parametrize('unit, in_unit, in_brackets', [('', '', ''), ('nats', ' nats', ' (nats)')])
+def test_trajectory(search, unit, in_unit, in_brackets):
     gx, gy, t = create_grid(SQUARE, points=30)
 
-    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
+    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior', unit)
 
     plane, curve = (axis for axis in figure.axes if axis.get_title())
     np.testing.assert_array_equal(plane.collections[-1].get_offsets(), search.X)
     np.testing.assert_array_equal(plane.lines[-1].get_xydata()[0], search.X[search.Y.argmin()])
     np.testing.assert_array_equal(curve.lines[0].get_ydata(), search.Y[:, 0])
     np.testing.assert_array_equal(curve.lines[1].get_ydata(), np.minimum.accumulate(search.Y[:, 0]))
-    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == 'Objective (nats)'
+    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == f'Objective{in_brackets}'
+    assert plane.get_title() == f'Evaluations; star: the best, {search.Y.min():.3f}{in_unit}'
+    assert f'the best is {search.Y.min():.3f}{in_unit}, the minimum' in figure.alt
+    assert f'Objective{in_brackets}' in [axis.get_ylabel() for axis in figure.axes if not axis.get_title()]
 
 
 def test_trajectory_of_what_does_not_fit(search):
