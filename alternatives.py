@@ -1,28 +1,18 @@
 """Alternatives to Bayesian optimization in latent space that the article names: conditional VAE and latent constraints.
 
-`notebooks/alternatives.ipynb` uses it. Measures and figures that compare the methods come from `digits` and can be
-imported from here too. Conventions are those of `vae_opt_util`.
+`notebooks/alternatives.ipynb` uses it. Conventions are those of `vae_opt_util`.
 """
 
 import sys
 import time
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from digits.backend import keras, layers, ops, set_random_seed, value_and_gradient
 from digits.data import check_images, check_labels, check_target, image_shape, num_labels, one_hot
-from digits.figures import plot_constrained, plot_generated, plot_methods, plot_trade_off
-from digits.measures import (
-    assess_generated,
-    coverage,
-    create_features,
-    frechet_distance,
-    median_and_spread,
-    predict,
-)
+from digits.measures import predict
 from digits.pretrained import load_weights
 from digits.training import fit
 from latent_search.interrupts import interruptible
@@ -39,17 +29,6 @@ from vae_opt_util import (
     sample_posterior,
     vae_loss,
 )
-
-__all__ = [
-    # Of this file
-    'REQUIREMENTS', 'Requirements', 'Run', 'constrain', 'constrain_with_gradients', 'constraint_loss', 'create_actor',
-    'create_attribute_critic', 'create_latent_constraints', 'create_realism_critic', 'evaluate_latent_constraints',
-    'generate', 'images_of_searches', 'methods_table', 'minima_table', 'move_loss', 'move_weight', 'run_methods',
-    'sample_prior', 'train_latent_constraints', 'training_seconds',
-    # Of digits
-    'assess_generated', 'coverage', 'create_features', 'frechet_distance', 'median_and_spread', 'plot_constrained',
-    'plot_generated', 'plot_methods', 'plot_trade_off',
-]
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Conditional VAE
@@ -407,165 +386,3 @@ def evaluate_latent_constraints(constraints, vae, x, y, seed=0):
     return {'accuracy': float(np.mean(labels.argmax(axis=1) == y)),
             'realism': float(np.mean([np.mean(of_images > 0.5), np.mean(not_of_images <= 0.5)])),
             'moved': float(np.mean(moved.argmax(axis=1) == wanted))}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Runs
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class Run(NamedTuple):
-    """What a method made for one label in one run: images (m, 28, 28, 1), what they cost, and a search's best value.
-
-    Attributes:
-        images: float32 in [0, 1].
-        evaluations: of the objective, or of loss and gradient, for all images together.
-        value: the lowest of a search, nats; None for methods that do not search.
-        seconds: for all images together.
-    """
-
-    images: np.ndarray
-    evaluations: int
-    value: float | None
-    seconds: float
-
-
-def run_methods(methods, num_runs):
-    """Runs methods for each label, with a seed for each run, one after another.
-
-    Args:
-        methods: a dict from names to functions of label and seed that return images (m, 28, 28, 1), the number of
-            evaluations, and the lowest value found, or None.
-        num_runs: how many seeds, from 0.
-
-    Returns:
-        A dict from names to lists with an element a run: a list of `Run`, one a label.
-    """
-    check_integer('num_runs', num_runs, at_least=1)
-    runs = {name: [] for name in methods}
-    with interruptible(lambda: 'The images made so far are not kept. The same call starts again.'), \
-            tqdm(total=len(methods) * num_runs * num_labels, desc='methods', unit='digit', file=sys.stdout) as bar:
-        for name, method in methods.items():
-            for seed in range(num_runs):
-                runs[name].append([])
-                for label in range(num_labels):
-                    started = time.perf_counter()
-                    made = method(label, seed)
-                    runs[name][-1].append(Run(*made, time.perf_counter() - started))
-                    bar.update()
-                    value = {} if made[2] is None else {'best': f'{made[2]:.4g}'}
-                    bar.set_postfix({'method': name, 'digit': label, **value}, refresh=False)
-    return runs
-
-
-def images_of_searches(search, seeds, decoder):
-    """Repeats a search with several seeds, and decodes the best points of each.
-
-    Args:
-        search: a function of a seed that returns the best points, (n, latent_dim), and the values of all evaluations,
-            nats.
-        seeds: of the searches.
-        decoder: a Keras model from points to images.
-
-    Returns:
-        What `run_methods` takes: images, float32 (m, 28, 28, 1); the number of evaluations; the lowest value, nats.
-    """
-    best, lowest, evaluations = [], [], 0
-    for seed in seeds:
-        points, values = search(seed)
-        best.append(points)
-        lowest.append(values.min())
-        evaluations += len(values)
-    return predict(decoder, np.concatenate(best).astype('float32'), 'decode'), evaluations, min(lowest)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tables
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class Requirements(NamedTuple):
-    """What a method needs.
-
-    Attributes:
-        models: names of the models that have to be trained first.
-        gradient: whether it needs gradients of the objective.
-        labels: whether the VAE must be trained with labels; 'help' where the method also works without them.
-        outside: whether results can come from an experiment outside.
-    """
-
-    models: tuple[str, ...]
-    gradient: str
-    labels: str
-    outside: str
-
-
-_joint = 'vae-predictor-softmax', 'classifier'
-_constrained = 'vae-predictor-off', 'latent-constraints'
-
-REQUIREMENTS = {
-    'random search': Requirements(_joint, 'no', 'help', 'yes'),
-    'Bayesian optimization': Requirements(_joint, 'no', 'help', 'yes'),
-    'gradient search, predictor': Requirements(_joint[:1], 'yes', 'yes', 'no'),
-    'gradient search, classifier': Requirements(_joint, 'yes', 'help', 'no'),
-    'conditional VAE': Requirements(('vae-conditional',), 'no', 'yes', 'no'),
-    'latent constraints, actor': Requirements(_constrained, 'to train', 'no', 'no'),
-    'latent constraints, gradient steps': Requirements(_constrained, 'yes', 'no', 'no'),
-}
-
-
-def training_seconds(history):
-    """Seconds of a training: the number of its epochs times the median epoch, from a list with a dict an epoch."""
-    return len(history) * float(np.median([epoch['seconds'] for epoch in history]))
-
-
-def methods_table(runs, assessed, seconds, num_labelled, num_images):
-    """Header and rows of a table: how good the images of each method are, what they cost, and what the method needs.
-
-    Args:
-        runs: what `run_methods` returns, with methods of `REQUIREMENTS`.
-        assessed: a dict from the same names, and from those of other sets of images, to a list with what
-            `assess_generated` returns for each run. Sets without a run have no costs.
-        seconds: a dict from names of models to the seconds of their training.
-        num_labelled: number of labelled training images.
-        num_images: images of each label in the sets without a run.
-    """
-    def per_image(name, attribute):
-        return np.median([sum(getattr(run, attribute) for run in of_run) / sum(len(run.images) for run in of_run)
-                          for of_run in runs[name]])
-
-    rows = []
-    for name, of_runs in assessed.items():
-        row = [name, *(median_and_spread([scale * of_run[key] for of_run in of_runs], decimals)
-                       for key, decimals, scale in (('correct', 1, 100), ('distance', 2, 1), ('coverage', 1, 100),
-                                                    ('frechet', 1, 1)))]
-        if name in runs:
-            models, *needs = REQUIREMENTS[name]
-            row += [np.median([len(run.images) for of_run in runs[name] for run in of_run]).astype(int),
-                    f'{sum(seconds[model] for model in models):.0f}', f'{num_labelled:,}',
-                    f"{per_image(name, 'evaluations'):.1f}", f"{1000 * per_image(name, 'seconds'):.1f}", *needs]
-        else:
-            row += [num_images, *['–'] * 7]
-        rows.append(row)
-    return ['method', 'read as wanted, %', 'distance', 'coverage, %', 'Fréchet distance', 'images a digit',
-            'training, s', 'labels', 'evaluations an image', 'ms an image', 'gradient?',
-            "labels at the VAE's training?", 'outside experiment?'], rows
-
-
-def minima_table(runs, minima):
-    """Header and rows of a table: how far the lowest value of each search is above the minimum of its objective.
-
-    Args:
-        runs: what `run_methods` returns.
-        minima: a dict from names of those of its methods that search to the minimum of their objective for each label,
-            (10,), nats.
-    """
-    rows = []
-    for name, of_minima in minima.items():
-        above = np.array([[run.value for run in of_run] for of_run in runs[name]]) - of_minima
-        evaluations = np.median([run.evaluations for of_run in runs[name] for run in of_run])
-        # Adding 0 makes 0 of −0.
-        above = np.array([np.median(above), above.max(), *np.median(above, axis=0)]).round(4) + 0.0
-        rows.append([name, f'{evaluations:.0f}', *(f'{value:.4f}' for value in above)])
-    return ['search', 'evaluations a run', 'median', 'highest',
-            *(f'median, {label}' for label in range(num_labels))], rows

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from latent_search.points import check_points
+
 
 class Statement(NamedTuple):
     """A sentence of the article.
@@ -98,6 +100,50 @@ def statements_table(**measured):
     return ['the article', 'here', 'borne out'], [
         [sentence, template.format(**vars(numbers)), 'yes' if holds(numbers) else '**no**']
         for sentence, template, holds in statements]
+
+
+class SharesNear(NamedTuple):
+    """Which shares lie near a point, from 0 to 1; see `shares_near`."""
+
+    evaluations: float
+    highest_ei: float
+    box: float
+
+
+def shares_near(center, X, grid, ei, radius=1.0):  # noqa: N803 (GPyOpt's name)
+    """Shares of evaluations, of the hundredth of the box with the highest expected improvement, and of the box near a
+    point.
+
+    Args:
+        center: the point, (d,).
+        X: the evaluated points, (n, d).
+        grid: points that fill the box evenly, (m, d), m ≥ 100.
+        ei: expected improvement at these points, (m,) or (m, 1).
+        radius: what counts as near, in units of the box.
+
+    Raises:
+        ValueError: the grid has fewer than 100 points, or `ei` is not one number for each.
+    """
+    grid, ei = check_points(grid), np.ravel(ei)
+    if len(grid) < 100 or ei.shape != (len(grid),):
+        raise ValueError(f'shares_near needs a grid of 100 points or more and one value for each, got {len(grid)} '
+                         f'points and {len(ei)} values.')
+    near, box = (np.linalg.norm(points - np.asarray(center), axis=1) < radius
+                 for points in (check_points(X, grid.shape[1]), grid))
+    highest = np.argsort(-ei)[:len(grid) // 100]
+    return SharesNear(float(near.mean()), float(box[highest].mean()), float(box.mean()))
+
+
+def shares_table(title, shares):
+    """Header and rows of a table: what share is near a point, for each search.
+
+    Args:
+        title: of the first column.
+        shares: a dict from names of searches to what `shares_near` returns.
+    """
+    names = ('evaluations', 'the hundredth of the box with the highest EI', 'the box itself')
+    return [title, *shares], [[name, *(f'{of_search[i]:.0%}' for of_search in shares.values())]
+                              for i, name in enumerate(names)]
 
 
 # Above the ten best images of each search the article writes their objectives, nats: the lowest and the highest.

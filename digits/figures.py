@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from digits.data import num_labels
 from digits.measures import widest_radius
 from latent_search.figures import colors as label_colors
-from latent_search.figures import describe, method_colors
+from latent_search.figures import describe
 from latent_search.points import check_points
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
@@ -265,8 +265,8 @@ def plot_progress(gx, gy, nll, searches, numbers, title):
     bar.ax.yaxis.set_minor_locator(NullLocator())
     figure.suptitle(title)
     return describe(figure, f'{title}. Maps of the objective with the evaluated points after '
-                    f'{", ".join(map(str, numbers))} evaluations, a row for each search. Best values at the end, in nats: '
-                    f'{"; ".join(ends)}.')
+                    f'{", ".join(map(str, numbers))} evaluations, a row for each search. Best values, nats: '
+                    + '; '.join(ends) + '.')
 
 
 def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
@@ -533,43 +533,6 @@ def plot_constrained(t, y, moved, title):
     figure.suptitle(title)
     return describe(figure, f'{title}. Panels: {", ".join(moved)}. In each, encoded images are small dots in the '
                     'colour of their label, and circles in the colour of the wanted label are the points.')
-
-
-def plot_trade_off(correct, distance, title):
-    """Draws share judged correct against diversity, each method's median over runs with its lowest and highest.
-
-    Picture: docs/figures.md#plot_trade_off.
-
-    Args:
-        correct: a dict from names of methods to the shares of each run, (r,).
-        distance: a dict from the same names to mean pixel distances, (r,). Methods without distances, NaN, stand in a
-            panel of their own.
-        title: of the figure.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    alone = [name for name in correct if np.isnan(distance[name]).any()]
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout='constrained', sharey=True, width_ratios=(1, 5))
-    for (name, shares), color, marker in zip(correct.items(), method_colors(correct).values(), 'os^Dv*PX<>',
-                                             strict=False):
-        x = np.full(len(shares), alone.index(name)) if name in alone else np.asarray(distance[name])
-        y = np.asarray(shares)
-        spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
-        axes[int(name not in alone)].errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker,
-                                         markersize=9, color=color, capsize=3, label=name)
-    axes[0].set(xlabel='One image a digit,\nno distance', xlim=(-1, max(len(alone), 1)), xticks=[],
-                ylabel='Share read as wanted by the judge')
-    axes[0].set_visible(bool(alone))
-    axes[1].set_xlabel('Mean distance of two images of a digit (pixels)')
-    axes[1].set_xlim(left=0)
-    axes[1].yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
-    axes[1].tick_params(labelleft=not alone)
-    figure.suptitle(title)
-    figure.legend(loc='outside right center')
-    return describe(figure, f'{title}. Medians: ' + '; '.join(
-        f'{name} {np.median(correct[name]):.0%} correct, '
-        + ('no distance' if name in alone else f'distance {np.median(distance[name]):.2f}') for name in correct) + '.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,27 @@ def objectives_table(assessed):
              for name, of_name in assessed.items()])
 
 
+def searches_table(searches, minima):
+    """How good searches for each digit are, and how long they took.
+
+    Args:
+        searches: a dict from names of searches to pairs of dicts from targets: what `measures.assess_top` returns, and
+            seconds.
+        minima: the minimum of each label's objective, (10,), nats.
+    """
+    first, _ = next(iter(searches.values()))
+    rows = [[target, f'{minima[target]:.3f}'] for target in first] + [['median; all; sum', '']]
+    for found, seconds in searches.values():
+        for row, (target, of_target) in zip(rows, found.items(), strict=False):
+            row += [f"{of_target['values'][0]:.3f}", f"{(of_target['read'] == target).sum()} of {len(of_target['read'])}",
+                    f'{seconds[target]:.1f}']
+        read = np.concatenate([of_target['read'] == target for target, of_target in found.items()])
+        rows[-1] += [f"{np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()]):.3f} "
+                     'above the minimum', f'{read.mean():.0%}', f'{sum(seconds.values()):.1f}']
+    return ['digit', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
+        'best (nats)', 'ten best distinct, read as the digit', 'seconds')], rows
+
+
 def top_table(found, minima, real_distance):
     """The best distinct points of a search for each target: their values, how they are read, how much they differ.
 

@@ -1,12 +1,9 @@
 """What a search looks like. Each function is handed arrays and returns the figure."""
 
-import csv
 import html
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -28,25 +25,6 @@ from latent_search.points import Array
 # distance, CIEDE2000, as seen with normal vision and with each of the three deficiencies.
 colors = ('#0c2bff', '#e9307f', '#006e54', '#9c7e11', '#710058', '#7489fd', '#443d05', '#ffaeab', '#a6d001', '#06d7e4')
 
-# Each method has one colour in all figures.
-_methods = {'random': 0, 'random search': 0, "GPyOpt, article's settings": 1, 'ours': 2, 'Bayesian optimization': 2,
-            'ours, no lower bound': 3, 'BoTorch LogEI': 4, 'Optuna GP': 5, 'scikit-optimize EI': 6}
-
-
-def method_colors(names: Iterable[str]) -> dict[str, str]:
-    """Returns a colour for each method, the same in all figures; methods that are not known here get those left over.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    names = list(names)
-    if len(names) > len(colors):
-        raise ValueError(f'There are colours for {len(colors)} methods, got {len(names)}. Draw them in two figures.')
-    taken = [_methods[name] for name in names if name in _methods]
-    left = iter([color for i, color in [*enumerate(colors)][::-1] if i not in taken])
-    return {name: colors[_methods[name]] if name in _methods else next(left) for name in names}
-
-
 def describe(figure: Figure, alt: str) -> Figure:
     """Gives a figure its alternative text, for those who do not see it, and returns the figure.
 
@@ -55,6 +33,10 @@ def describe(figure: Figure, alt: str) -> Figure:
     figure.alt = alt  # type: ignore[attr-defined]
     figure._repr_mimebundle_ = partial(_alt_in_metadata, alt)  # type: ignore[attr-defined]
     return figure
+
+
+def _in_unit(value: str, unit: str) -> str:
+    return f'{value} {unit}' if unit else value
 
 
 def _alt_in_metadata(alt: str, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,7 +51,7 @@ class _Panels:
         axes: the three.
         domain: the bounds of the box, (2, 2).
         stages: all that will be shown; they share their scales.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
     """
 
     # Each with the colour of what is below the scale.
@@ -109,7 +91,7 @@ class _Panels:
             evaluated.set_data(*stage.X.T)
             best.set_data(*stage.best_location[:, np.newaxis])
             proposed.set_data(*stage.next_location[:, np.newaxis])
-        self.highest.set_text(f'highest: {stage.ei.max():.2g} {self.unit}')
+        self.highest.set_text(_in_unit(f'highest: {stage.ei.max():.2g}', self.unit))
 
     def label(self, figure: Figure, axes: Array) -> None:
         """Gives columns of axes their names and colour bars, and the figure a legend of the markers."""
@@ -139,7 +121,7 @@ class _FigureOfFrames(Figure):
         Image.fromarray(np.asarray(renderer.buffer_rgba())).convert('RGB').quantize(256).save(fname, 'PNG')
 
 
-def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 'nats') -> Figure:
+def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = '') -> Figure:
     """Draws what a search in two dimensions knew after some of its evaluations: a row for each stage.
 
     Picture: docs/figures.md#plot_stages.
@@ -152,14 +134,14 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
         domain: the bounds of the box, (2, 2).
         stages: see `LatentOptimizer.stages`.
         title: of the figure.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
     """
     figure, axes = plt.subplots(len(stages), 3, figsize=(10, 1.7 + 2.75 * len(stages)), layout='constrained',
                                 sharex=True, sharey=True, squeeze=False)
     for row, stage in zip(axes, stages, strict=True):
         panels = _Panels(row, domain, stages, unit)
         panels.show(stage)
-        row[0].set_ylabel(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g} {unit}\n$t_2$')
+        row[0].set_ylabel(_in_unit(f'{len(stage.X)} evaluations, best {stage.Y.min():.4g}', unit) + '\n$t_2$')
     panels.label(figure, axes)
     figure.suptitle(title)
     numbers = ', '.join(str(len(stage.X)) for stage in stages)
@@ -169,7 +151,7 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
 
 
 def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures: Array | None = None,
-                   unit: str = 'nats') -> FuncAnimation:
+                   unit: str = '') -> FuncAnimation:
     """Draws a search in two dimensions as it goes on: a frame for each stage, with the panels of `plot_stages`.
 
     Args:
@@ -178,7 +160,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
         title: of the figure.
         pictures: of the next proposal and of the best so far at each stage, (n, 2, h, w), in [0, 1]. They are drawn
             beside the panels.
-        unit: of the objective.
+        unit: of the objective, such as 'nats'.
 
     Returns:
         The animation; see `create_player`.
@@ -206,7 +188,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
     def show(index: int) -> None:
         stage = stages[index]
         panels.show(stage)
-        heading.set_text(f'{title}: {len(stage.X)} evaluations, best {stage.Y.min():.3f} {unit}')
+        heading.set_text(_in_unit(f'{title}: {len(stage.X)} evaluations, best {stage.Y.min():.3f}', unit))
         if pictures is not None:
             for image, picture in zip(shown, pictures[index], strict=True):
                 image.set_data(picture)
@@ -240,7 +222,8 @@ def create_player(animation: FuncAnimation, alt: str) -> str:
     return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
 
-def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str) -> Figure:  # noqa: N803
+def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str,  # noqa: N803
+                    unit: str = '') -> Figure:
     """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
 
     Picture: docs/figures.md#plot_trajectory.
@@ -248,10 +231,11 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     Args:
         gx: first coordinates of a grid, (m, k).
         gy: second coordinates, (m, k).
-        values: the objective at the grid's points, (m * k,), nats.
+        values: the objective at the grid's points, (m * k,).
         X: the evaluated points in their order, (n, 2).
-        Y: their values, (n, 1), nats.
+        Y: their values, (n, 1).
         title: of the figure.
+        unit: of the objective, such as 'nats'.
 
     Raises:
         ValueError: there are no evaluations in two dimensions, or `values` are not the grid's.
@@ -261,33 +245,33 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
                          f'{X.shape[1]}.')
     if np.shape(values) != (gx.size,):
         raise ValueError(f'values must have shape ({gx.size},), one a point of the grid, got {np.shape(values)}.')
+    objective, best = f'Objective ({unit})' if unit else 'Objective', Y.argmin()
     figure, (plane, curve) = plt.subplots(1, 2, figsize=(13, 5.2), layout='constrained', width_ratios=(1.15, 1))
     levels = np.geomspace(values.min(), values.max(), 12)
     contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r',
                               norm=matplotlib.colors.LogNorm(levels[0], levels[-1]))
-    figure.colorbar(contours, ax=plane, label='Objective (nats)', format='%.3g')
+    figure.colorbar(contours, ax=plane, label=objective, format='%.3g')
     order = np.arange(1, len(X) + 1)
     plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
     points = plane.scatter(*X.T, c=order, cmap='plasma', s=40, edgecolors='white', linewidths=0.8, zorder=3,
                            clip_on=False)
     figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    best = Y.argmin()
     plane.plot(*X[best], '*', markersize=17, color='red', markeredgecolor='white', zorder=4, clip_on=False)
-    plane.set(title=f'Evaluations; star: the best, {Y[best, 0]:.3f} nats', xlabel='$t_1$', ylabel='$t_2$',
+    plane.set(title=_in_unit(f'Evaluations; star: the best, {Y[best, 0]:.3f}', unit), xlabel='$t_1$', ylabel='$t_2$',
               aspect='equal')
 
     curve.plot(order, Y[:, 0], 'o', markersize=5, color=colors[0], label='evaluation')
     curve.plot(order, np.minimum.accumulate(Y[:, 0]), '-', color=colors[1], label='best so far')
     curve.axhline(values.min(), linestyle=':', color='black', label='minimum on the grid')
-    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel='Objective (nats)', yscale='log')
+    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel=objective, yscale='log')
     curve.yaxis.set_major_formatter('{x:g}')
     curve.yaxis.set_minor_formatter('{x:g}')
     curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     curve.legend(loc='upper right')
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: the way of {len(X)} evaluations over the contours; the best is at '
-                    f'{np.array2string(X[best], precision=2)}. Right: their values; the best is {Y[best, 0]:.3f} nats, '
-                    f'the minimum on the grid {values.min():.3f}.')
+                    f'{np.array2string(X[best], precision=2)}. Right: their values; the best is '
+                    f'{_in_unit(f"{Y[best, 0]:.3f}", unit)}, the minimum on the grid {values.min():.3f}.')
 
 
 def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)
@@ -354,85 +338,3 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
     return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, '
                     f'which ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses '
                     'at the top.')
-
-
-def plot_regret(panels: dict[str, dict[str, Array]], title: str, floor: float = 1e-5) -> Figure:
-    """Draws regret against evaluations: the median over searches as a line, its interval as a band.
-
-    The first four methods of a panel have bands. Its legend is in the order of the lines' ends. Where something lies
-    below `floor`, the axis ends there.
-
-    Picture: docs/figures.md#plot_regret.
-
-    Args:
-        panels: a dict from what the methods of a panel have in common to dicts from their names to arrays (n, 3), nats:
-            lower end of the interval, median, and upper end after each of n evaluations; see `measures.median_regret`.
-        title: of the figure.
-        floor: how small a regret was still computed, nats.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(8, 5.5 * len(panels)), 5.5), layout='constrained',
-                                sharey=True, squeeze=False)
-    of_methods = method_colors(dict.fromkeys(name for curves in panels.values() for name in curves))
-    ends = []
-    for axis, (panel, curves) in zip(axes[0], panels.items(), strict=True):
-        last = _draw_regret(axis, curves, of_methods, floor)
-        axis.set(title=panel, xlabel='Evaluations', yscale='log')
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axis.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), title='median after the last evaluation',
-                    ncols=2 if len(curves) > 3 else 1)
-        ends.append(f'{panel}: ' + '; '.join(f'{name} {value}' for name, value in last.items()))
-    axes[0, 0].set_ylabel('Best value − minimum (nats)')
-    axes[0, 0].yaxis.set_major_formatter('{x:g}')
-    if min(interval.min() for curves in panels.values() for interval in curves.values()) <= floor:
-        axes[0, 0].set_ylim(bottom=floor)
-        axes[0, 0].text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
-                        transform=axes[0, 0].transAxes)
-    figure.suptitle(title)
-    return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
-                    f'one, in nats. {". ".join(ends)}.')
-
-
-def _draw_regret(axis: Axes, curves: dict[str, Array], of_methods: dict[str, str], floor: float) -> dict[str, str]:
-    """Draws lines and bands of a panel, and returns the median regret of each method after the last evaluation."""
-    last = {}
-    for name, interval in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
-        # A logarithmic axis has no place for 0. The axis cuts what is below its end.
-        low, median, high = np.maximum(interval, floor / 10).T
-        evaluations = np.arange(1, len(median) + 1)
-        last[name] = f'{median[-1]:.1g}' if median[-1] > floor else f'≤ {floor:g}'
-        axis.plot(evaluations, median, color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
-        if name in list(curves)[:4]:
-            axis.fill_between(evaluations, low, high, color=of_methods[name], alpha=0.2, linewidth=0)
-    return last
-
-
-def load_regret_curves(name: str, folder: os.PathLike[str] | str) -> dict[str, dict[str, Array]]:
-    """Loads regret against evaluations from a CSV file, in the form that `plot_regret` draws.
-
-    Args:
-        name: of the file, without its ending. Its columns are method, evaluations, low, median, high, and knowledge,
-            which is what a panel has in common.
-        folder: where it is.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged.
-    """
-    path = Path(folder) / f'{name}.csv'
-    if not path.exists():
-        raise FileNotFoundError(f'There is no {path}. Restore it with `git checkout`, or measure it with `make bench`.')
-    panels: dict[str, dict[str, list[list[float]]]] = {}
-    with open(path, newline='', encoding='utf-8') as file:
-        for row in csv.reader(file):
-            if row[1:5] == ['evaluations', 'low', 'median', 'high']:
-                continue
-            try:
-                method, _, *interval, knowledge = row
-                panels.setdefault(knowledge, {}).setdefault(method, []).append([float(number) for number in interval])
-            except ValueError as error:
-                raise ValueError(f'{path} is damaged: {row}. Restore it with `git checkout`.') from error
-    return {knowledge: {method: np.array(intervals) for method, intervals in curves.items()}
-            for knowledge, curves in panels.items()}

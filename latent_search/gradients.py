@@ -15,7 +15,7 @@ class GradientSearch(NamedTuple):
 
     Attributes:
         X: the end of each local optimization, float64 (n, d), best first.
-        Y: their values, float64 (n, 1), nats.
+        Y: their values, float64 (n, 1), in the units of the objective.
         evaluations: calls of the objective, each of which also gives its gradient.
         domain: the bounds of the box, (d, 2), for `top`.
     """

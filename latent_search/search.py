@@ -449,27 +449,28 @@ class LatentOptimizer:
             stages.append(Stage(earlier.X, earlier.Y, mean, std, ei, proposed[0]))
         return stages
 
-    def plot_stages(self, numbers: Iterable[int], title: str, unit: str = 'nats') -> 'Figure':
+    def plot_stages(self, numbers: Iterable[int], title: str, unit: str = '') -> 'Figure':
         """Draws what the search knew after some of its evaluations: see `stages` and `figures.plot_stages`."""
         from latent_search import figures
 
         return figures.plot_stages(self.domain, self.stages(numbers, points=121), title, unit)
 
-    def plot_trajectory(self, gx: Array, gy: Array, values: Array, title: str) -> 'Figure':
+    def plot_trajectory(self, gx: Array, gy: Array, values: Array, title: str, unit: str = '') -> 'Figure':
         """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
 
         Args:
             gx: first coordinates of a grid, (m, k).
             gy: second coordinates, (m, k).
-            values: the objective at the grid's points, (m * k,), nats.
+            values: the objective at the grid's points, (m * k,).
             title: of the figure.
+            unit: of the objective, such as 'nats'.
 
         Raises:
             ValueError: the box has other than two dimensions, there are no evaluations, or `values` are not the grid's.
         """
         from latent_search import figures
 
-        return figures.plot_trajectory(gx, gy, values, self.X, self.Y, title)
+        return figures.plot_trajectory(gx, gy, values, self.X, self.Y, title, unit)
 
     def plot_experiments(self, title: str, expected: Callable[[Array], Array] | None = None) -> 'Figure':
         """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.

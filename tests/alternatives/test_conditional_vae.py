@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alternatives import constrain, constrain_with_gradients, generate, run_methods, sample_prior
+from alternatives import constrain, constrain_with_gradients, generate, sample_prior
 from digits.data import one_hot
 from digits.measures import predict
 
@@ -50,21 +50,6 @@ def test_both_networks_use_the_condition(part, pretrained, few_digits):
     first, second = (network.predict_on_batch([given, one_hot(np.full(4, label))]) for label in (1, 8))
 
     assert not np.allclose(first, second, atol=0.1)
-
-
-def test_runs_of_methods(capsys):
-    def method(label, seed):
-        return np.full((2, 28, 28, 1), label / 10, dtype='float32'), 7 + seed, None if seed else -1.5
-
-    runs = run_methods({'a': method, 'b': lambda label, seed: method(9 - label, seed)}, num_runs=2)
-
-    assert list(runs) == ['a', 'b'] and [len(of_run) for of_run in runs['a']] == [10, 10]
-    assert runs['a'][1][4].images[0, 0, 0, 0] == runs['b'][0][5].images[0, 0, 0, 0] == np.float32(0.4)
-    assert [(of_run[3].evaluations, of_run[3].value) for of_run in runs['b']] == [(7, -1.5), (8, None)]
-    assert all(run.seconds >= 0 for of_run in runs['a'] for run in of_run)
-    assert '40/40' in capsys.readouterr().out
-    with pytest.raises(ValueError, match='num_runs must be an integer of at least 1'):
-        run_methods({'a': method}, 0)
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from digits.figures import (
     plot_reconstructions,
     plot_top,
     plot_top_beside,
-    plot_trade_off,
     plot_variations,
     table,
 )
@@ -258,16 +257,3 @@ def test_plot_constrained(rng):
     axis = figure.axes[0]
     assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$' and axis.get_ylim()[0] < -6
     assert sorted(len(points.get_offsets()) for points in axis.collections) == [7] * 10 + [50]
-
-
-def test_plot_trade_off():
-    correct = {'a': [0.9, 1.0, 0.95], 'b': [0.5, 0.5, 0.5]}
-
-    figure = plot_trade_off(correct, {'a': [1.0, 3.0, 2.0], 'b': [np.nan] * 3}, 'trade-off')
-
-    without, plane = figure.axes
-    np.testing.assert_allclose(plane.containers[0][0].get_xydata(), [[2, 0.95]])
-    np.testing.assert_allclose(without.containers[0][0].get_xydata(), [[0, 0.5]])
-    assert len(plane.containers) == len(without.containers) == 1
-    assert without.get_visible() and list(without.get_xticks()) == [] and 'no distance' in without.get_xlabel()
-    assert not plot_trade_off({'a': correct['a']}, {'a': [1.0, 3.0, 2.0]}, '').axes[0].get_visible()

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from digits.article import statements, statements_table
+from digits.article import SharesNear, shares_near, shares_table, statements, statements_table
 from digits.figures import plot_methods, table
 from digits.measures import mean_distance_of_labels, mean_pixel_distance
 from digits.objectives import assess_objective, nll_prior
 from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
+from latent_search import create_grid
 
 
 def assessed(target, values, read, diversity=1.0):
@@ -171,3 +172,45 @@ def test_methods(rng):
     np.testing.assert_array_equal(montage[36:64, 32:60], images['another'][1, ..., 0])
     assert np.isnan(montage[36:64, 64:]).all()
     assert figure.get_suptitle() == 'fours'
+
+
+def test_shares_near():
+    _, _, grid = create_grid([(-4, 4)] * 2, points=81)
+    ei = -np.linalg.norm(grid - [3.0, 3.0], axis=1)  # Highest around (3, 3).
+    evaluated = np.array([[3.0, 3.0], [3.0, 3.9], [3.0, 1.9], [0.0, 0.0]])
+
+    near = shares_near([3.0, 3.0], evaluated, grid, ei[:, np.newaxis])
+    elsewhere = shares_near([-3.0, 0.0], evaluated, grid, ei)
+    wider = shares_near([3.0, 3.0], evaluated, grid, ei, radius=1.2)
+
+    assert near.evaluations == 0.5 and near.highest_ei == 1
+    assert near.box == (np.linalg.norm(grid - [3.0, 3.0], axis=1) < 1).sum() / 81 ** 2
+    assert elsewhere[:2] == (0, 0) and elsewhere.box == pytest.approx(near.box, rel=0.02)
+    assert wider.evaluations == 0.75 and wider.box > near.box
+
+
+def test_shares_near_half_of_the_highest():
+    grid = np.linspace(0, 10, 1000)[:, np.newaxis]
+    ei = np.zeros(1000)
+    ei[[0, 100, 200, 300, 900]] = 1
+    ei[500:505] = 2
+
+    assert shares_near(grid[502], grid[:2], grid, ei).highest_ei == 0.5
+
+
+def test_shares_near_of_what_does_not_fit():
+    grid = np.zeros((100, 2))
+    with pytest.raises(ValueError, match='100 points or more and one value for each, got 100 points and 99 values'):
+        shares_near([0, 0], grid, grid, np.zeros(99))
+    with pytest.raises(ValueError, match='got 99 points'):
+        shares_near([0, 0], grid, grid[1:], np.zeros(99))
+    with pytest.raises(ValueError, match=r'shape \(n, 2\)'):
+        shares_near([0, 0], np.zeros((5, 3)), grid, np.zeros(100))
+
+
+def test_shares_table():
+    header, rows = shares_table('near 4', {'a': SharesNear(0.231, 0.02, 0.05), 'b': SharesNear(0.77, 1, 0.05)})
+
+    assert header == ['near 4', 'a', 'b']
+    assert rows == [['evaluations', '23%', '77%'], ['the hundredth of the box with the highest EI', '2%', '100%'],
+                    ['the box itself', '5%', '5%']]

@@ -7,7 +7,7 @@ from color_helpers import DEFICIENCIES, ciede2000, least_distance
 from helpers import SQUARE, prior
 
 from latent_search import create_grid, create_optimizer
-from latent_search.figures import colors, load_regret_curves, method_colors, plot_regret
+from latent_search.figures import colors
 
 
 @pytest.fixture(scope='module')
@@ -17,17 +17,21 @@ def search():
     return search
 
 
-def test_trajectory(search):
+@pytest.mark.parametrize('unit, in_unit, in_brackets', [('', '', ''), ('nats', ' nats', ' (nats)')])
+def test_trajectory(search, unit, in_unit, in_brackets):
     gx, gy, t = create_grid(SQUARE, points=30)
 
-    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
+    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior', unit)
 
     plane, curve = (axis for axis in figure.axes if axis.get_title())
     np.testing.assert_array_equal(plane.collections[-1].get_offsets(), search.X)
     np.testing.assert_array_equal(plane.lines[-1].get_xydata()[0], search.X[search.Y.argmin()])
     np.testing.assert_array_equal(curve.lines[0].get_ydata(), search.Y[:, 0])
     np.testing.assert_array_equal(curve.lines[1].get_ydata(), np.minimum.accumulate(search.Y[:, 0]))
-    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == 'Objective (nats)'
+    assert plane.get_xlabel() == '$t_1$' and curve.get_ylabel() == f'Objective{in_brackets}'
+    assert plane.get_title() == f'Evaluations; star: the best, {search.Y.min():.3f}{in_unit}'
+    assert f'the best is {search.Y.min():.3f}{in_unit}, the minimum' in figure.alt
+    assert f'Objective{in_brackets}' in [axis.get_ylabel() for axis in figure.axes if not axis.get_title()]
 
 
 def test_trajectory_of_what_does_not_fit(search):
@@ -36,62 +40,6 @@ def test_trajectory_of_what_does_not_fit(search):
         search.plot_trajectory(gx, gy, prior(t), 'prior')
     with pytest.raises(ValueError, match='this search has 0 in 2'):
         create_optimizer(prior, SQUARE).plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
-
-
-def test_regret():
-    quartiles = np.array([[1.0, 2.0, 3.0], [0.0, 0.5, 0.6]])
-
-    figure = plot_regret({'black box': {'random': quartiles, 'ours': quartiles / 10}}, 'regret')
-
-    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    np.testing.assert_allclose(lines['random: 0.5'], [2, 0.5])
-    np.testing.assert_allclose(lines['ours: 0.05'], [0.2, 0.05])
-    assert figure.axes[0].get_yscale() == 'log' and figure.axes[0].get_xlabel() == 'Evaluations'
-    texts = figure.axes[0].get_legend().texts
-    assert [text.get_text() for text in texts] == ['random: 0.5', 'ours: 0.05']
-
-
-def test_regret_below_what_was_computed():
-    quartiles = np.array([[1.0, 2.0, 3.0], [-0.1, 0.0, 0.5]])
-
-    figure = plot_regret({'black box': {'ours': quartiles}}, 'regret', floor=0.01)
-
-    axis, = figure.axes
-    line, = axis.lines
-    assert line.get_label() == 'ours: ≤ 0.01' and axis.get_ylim()[0] == 0.01 > line.get_ydata()[-1] > 0
-    assert 'lower edge: ≤ 0.01' in axis.texts[0].get_text()
-    assert plot_regret({'black box': {'ours': quartiles + 1}}, 'regret').axes[0].get_ylim()[0] > 0.1
-
-
-def test_regret_has_a_color_for_each_method_and_four_bands():
-    quartiles = np.array([[1.0, 2.0, 3.0], [0.1, 0.5, 0.6]])
-    names = ['random', 'a', 'ours', 'b', 'c', "GPyOpt, article's settings"]
-
-    def drawn(names):
-        axis, = plot_regret({'black box': dict.fromkeys(names, quartiles)}, 'regret').axes
-        return {line.get_label().partition(':')[0]: line.get_color() for line in axis.lines}, len(axis.collections)
-
-    of_lines, bands = drawn(names)
-    assert bands == 4 and len(set(of_lines.values())) == 6
-    reversed_lines, _ = drawn(names[::-1])
-    assert all(of_lines[name] == reversed_lines[name] for name in ('random', 'ours', "GPyOpt, article's settings"))
-    assert method_colors(['Bayesian optimization'])['Bayesian optimization'] == of_lines['ours']
-    with pytest.raises(ValueError, match='There are colours for 10 methods, got 11'):
-        method_colors(map(str, range(11)))
-
-
-def test_regret_in_two_panels():
-    interval = np.array([[1.0, 2.0, 3.0], [0.1, 0.5, 0.6]])
-
-    figure = plot_regret({'prior known': {'ours': interval, 'BoTorch': interval},
-                          'black box': {'random': 2 * interval, 'BoTorch': interval}}, 'regret')
-
-    known, black_box = figure.axes
-    assert (known.get_title(), black_box.get_title()) == ('prior known', 'black box')
-    of_panels = [{line.get_label().partition(':')[0]: line.get_color() for line in axis.lines} for axis in figure.axes]
-    assert of_panels[0]['BoTorch'] == of_panels[1]['BoTorch'] != of_panels[1]['random']
-    assert known.get_ylim() == black_box.get_ylim()
-    assert 'prior known: ours 0.5; BoTorch 0.5. black box: random 1; BoTorch 0.5.' in figure.alt
 
 
 @pytest.mark.parametrize('deficiency', DEFICIENCIES)
@@ -109,17 +57,6 @@ def test_distance_of_colors():
 
     np.testing.assert_allclose(ciede2000(*of_pairs.transpose(1, 2, 0)), [2.0425, 2.3669, 1.0], atol=1e-4)
 
-
-
-def test_regret_curves_that_are_damaged(tmp_path):
-    with pytest.raises(FileNotFoundError, match='make bench'):
-        load_regret_curves('curves', tmp_path)
-    header = 'method,evaluations,low,median,high,knowledge\n'
-    (tmp_path / 'curves.csv').write_text(header + 'ours,1,low,2,3,black box\n')
-    with pytest.raises(ValueError, match='curves.csv is damaged'):
-        load_regret_curves('curves', tmp_path)
-    (tmp_path / 'other.csv').write_text(header + 'ours,1,1,2,3,black box\n')
-    np.testing.assert_array_equal(load_regret_curves('other', tmp_path)['black box']['ours'], [[1, 2, 3]])
 
 
 def test_experiments():

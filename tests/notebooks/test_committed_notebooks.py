@@ -25,11 +25,14 @@ def source(notebook):
 
 
 def public_names(module):
-    """The `__all__` of a module, read without importing it."""
+    """The `__all__` of a module, or else the functions that it defines, read without importing it."""
     path = ROOT / f'{module}.py' if (ROOT / f'{module}.py').exists() else ROOT / module / '__init__.py'
-    values = [statement.value for statement in ast.parse(path.read_text(encoding='utf-8')).body
-              if isinstance(statement, ast.Assign) and statement.targets[0].id == '__all__']
-    return set(ast.literal_eval(*values))
+    statements = ast.parse(path.read_text(encoding='utf-8')).body
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == '__all__':
+            return set(ast.literal_eval(statement.value))
+    return {statement.name for statement in statements if isinstance(statement, ast.FunctionDef)
+            and not statement.name.startswith('_')}
 
 
 def test_every_notebook_is_tested():
@@ -59,7 +62,8 @@ def test_run_on_mnist_with_the_pretrained_models(path):
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
 def test_imported_names_are_public(path):
     for node in ast.walk(ast.parse(source(read(path)))):
-        if isinstance(node, ast.ImportFrom) and node.module in ('vae_opt_util', 'latent_search', 'alternatives'):
+        if isinstance(node, ast.ImportFrom) and node.module in ('vae_opt_util', 'latent_search', 'alternatives',
+                                                                'comparison'):
             missing = {alias.name for alias in node.names} - public_names(node.module)
             assert not missing, f'{node.module} does not offer {missing}'
 

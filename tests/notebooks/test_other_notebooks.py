@@ -82,6 +82,7 @@ def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
 def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits):
     """What the cells call, and with what. The tests of `train` and `train_latent_constraints` train."""
     import alternatives
+    import comparison
     import vae_opt_util
 
     notebook = read(MAIN.with_stem('alternatives'))
@@ -91,7 +92,7 @@ def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits)
     train_latent_constraints = create_autospec(alternatives.train_latent_constraints,
                                                return_value=('trained constraints', history))
     names = {'load_data': vae_opt_util.load_data, 'recipe_for': vae_opt_util.recipe_for, 'checkpoints_dir': 'here',
-             'training_seconds': alternatives.training_seconds, 'train': train,
+             'training_seconds': comparison.training_seconds, 'train': train,
              'train_latent_constraints': train_latent_constraints}
 
     exec(cells[0], names)

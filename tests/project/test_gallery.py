@@ -12,8 +12,9 @@ PAGE = ROOT / 'docs' / 'figures.md'
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import gallery  # noqa: E402
 
-FUNCTIONS = {node.name: node for room in ('latent_search', 'digits')
-             for path in sorted((ROOT / room).glob('*.py')) for node in ast.parse(path.read_text(encoding='utf-8')).body
+FUNCTIONS = {node.name: node
+             for path in (*ROOT.glob('latent_search/*.py'), *ROOT.glob('digits/*.py'), ROOT / 'comparison.py')
+             for node in ast.parse(path.read_text(encoding='utf-8')).body
              if isinstance(node, ast.FunctionDef) and node.name.startswith('plot_')}
 
 

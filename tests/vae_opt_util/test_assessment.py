@@ -5,14 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import alternatives
 import vae_opt_util
 from vae_opt_util import (
     assess_top,
     create_classifier,
     create_decoder,
     create_judge,
-    load_regret_curves,
     mean_pixel_distance,
     nll_prior,
     plot_architecture,
@@ -62,21 +60,6 @@ def test_architecture_shows_the_predictors_weight():
     assert '20 × predictor loss' in texts
 
 
-@pytest.mark.parametrize('names', [(), ('curves_ten_dimensions',)])
-def test_regret_curves_that_were_measured(names):
-    panels = load_regret_curves(*names)
-
-    assert 'ours' in panels['prior known'] and {'random', "GPyOpt, article's settings"} <= set(panels['black box'])
-    for interval in (interval for curves in panels.values() for interval in curves.values()):
-        assert interval.shape == (52, 3) and (np.diff(interval, axis=1) >= 0).all()
-        assert (np.diff(interval[:, 1]) <= 0).all()
-
-
-def test_regret_curves_that_are_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match='make bench'):
-        load_regret_curves(folder=tmp_path)
-
-
-@pytest.mark.parametrize('module', [vae_opt_util, alternatives])
-def test_all_public_names_exist(module):
-    assert len(module.__all__) == len(set(module.__all__)) and all(hasattr(module, name) for name in module.__all__)
+def test_all_public_names_exist():
+    names = vae_opt_util.__all__
+    assert len(names) == len(set(names)) and all(hasattr(vae_opt_util, name) for name in names)

@@ -1,14 +1,38 @@
-"""What compares the methods: repeated searches, and the tables."""
+"""Runs of methods, repeated searches, and their tables and figure."""
 
 import numpy as np
 import pytest
 
-from alternatives import REQUIREMENTS, Run, images_of_searches, methods_table, minima_table, training_seconds
+from comparison import (
+    REQUIREMENTS,
+    Run,
+    images_of_searches,
+    methods_table,
+    minima_table,
+    plot_trade_off,
+    run_methods,
+    training_seconds,
+)
 from digits.backend import keras, layers
 
 
 def run(label, num=2, seconds=0.25, value=None):
     return Run(np.full((num, 28, 28, 1), label / 10), 10 + label, value, seconds)
+
+
+def test_runs_of_methods(capsys):
+    def method(label, seed):
+        return np.full((2, 28, 28, 1), label / 10, dtype='float32'), 7 + seed, None if seed else -1.5
+
+    runs = run_methods({'a': method, 'b': lambda label, seed: method(9 - label, seed)}, num_runs=2)
+
+    assert list(runs) == ['a', 'b'] and [len(of_run) for of_run in runs['a']] == [10, 10]
+    assert runs['a'][1][4].images[0, 0, 0, 0] == runs['b'][0][5].images[0, 0, 0, 0] == np.float32(0.4)
+    assert [(of_run[3].evaluations, of_run[3].value) for of_run in runs['b']] == [(7, -1.5), (8, None)]
+    assert all(run.seconds >= 0 for of_run in runs['a'] for run in of_run)
+    assert '40/40' in capsys.readouterr().out
+    with pytest.raises(ValueError, match='num_runs must be an integer of at least 1'):
+        run_methods({'a': method}, 0)
 
 
 def test_images_of_searches():
@@ -71,3 +95,16 @@ def test_minima_table():
     assert header[:4] == ['search', 'evaluations a run', 'median', 'highest'] and header[13] == 'median, 9'
     # Evaluations are 10 to 19, halves are rounded to even.
     assert rows == [['a search', '14', '0.0950', '0.2400', *(f'{0.05 + label / 100:.4f}' for label in range(10))]]
+
+
+def test_plot_trade_off():
+    correct = {'a': [0.9, 1.0, 0.95], 'b': [0.5, 0.5, 0.5]}
+
+    figure = plot_trade_off(correct, {'a': [1.0, 3.0, 2.0], 'b': [np.nan] * 3}, 'trade-off')
+
+    without, plane = figure.axes
+    np.testing.assert_allclose(plane.containers[0][0].get_xydata(), [[2, 0.95]])
+    np.testing.assert_allclose(without.containers[0][0].get_xydata(), [[0, 0.5]])
+    assert len(plane.containers) == len(without.containers) == 1
+    assert without.get_visible() and list(without.get_xticks()) == [] and 'no distance' in without.get_xlabel()
+    assert not plot_trade_off({'a': correct['a']}, {'a': [1.0, 3.0, 2.0]}, '').axes[0].get_visible()
