@@ -6,16 +6,19 @@
     with gpyopt_support.settings(seed=0):
         optimizer = BayesianOptimization(f=objective, domain=bounds)
         gpyopt_support.run_optimization(optimizer, max_iter=50)
-        optimizer.plot_acquisition()
+        gpyopt_support.plot_acquisition(optimizer, 'The search after 52 evaluations')
 """
 
+import io
 import sys
 import warnings
 from contextlib import contextmanager
 
+import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
 
+from latent_search.figures import describe
 from latent_search.interrupts import interruptible
 from latent_search.threads import limit_threads
 
@@ -89,3 +92,15 @@ def run_optimization(optimizer, max_iter):
         reason = 'the last two coincide' if coincide else 'no Gaussian process can be fitted to them'
         raise RuntimeError(f'GPyOpt ended this search after {len(optimizer.Y)} of {total} evaluations, as {reason}; '
                            'they are kept in optimizer.X and .Y, and a search with another seed may go on longer.')
+
+
+def plot_acquisition(optimizer, title):
+    """Calls `optimizer.plot_acquisition()`, and returns its figure with a title and an alternative text.
+
+    GPyOpt shows the figure at once and returns nothing, unless it saves it, so it saves it here.
+    """
+    optimizer.plot_acquisition(io.BytesIO())
+    figure = plt.gcf()
+    figure.suptitle(title)
+    return describe(figure, f'{title}. Three maps of the box: posterior mean and posterior standard deviation with the '
+                    'evaluations as dots, and the acquisition function with the next proposal.')

@@ -3,9 +3,11 @@
 Take `keras`, `layers` and `ops` from here, so that Keras is started only once and in this way.
 """
 
+import logging
 import os
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,8 +53,24 @@ with _without_greetings():
 
     ops.zeros(())  # Starts the backend's devices, which is when it reports a missing GPU.
 
-__all__ = ['Conv2DTranspose', 'computing_in', 'keras', 'layers', 'native_precision', 'ops', 'set_random_seed',
-           'value_and_gradient']
+# Each of our models is compiled for a batch size or two. TensorFlow counts the compilations of all models together.
+_calling = threading.local()
+logging.getLogger('tensorflow').addFilter(
+    lambda record: not (getattr(_calling, 'ours', False) and 'triggered tf.function retracing' in record.getMessage()))
+
+
+@contextmanager
+def compiling_is_expected():
+    """In this block, of this thread, TensorFlow does not warn that models are compiled often."""
+    _calling.ours = True
+    try:
+        yield
+    finally:
+        _calling.ours = False
+
+
+__all__ = ['Conv2DTranspose', 'compiling_is_expected', 'computing_in', 'keras', 'layers', 'native_precision', 'ops',
+           'set_random_seed', 'value_and_gradient']
 
 
 def set_random_seed(seed):

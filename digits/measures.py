@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import keras
+from digits.backend import compiling_is_expected, keras
 from digits.data import check_images, choose_per_label, num_labels
 from latent_search.points import check_integer, check_points, sample_around, top
 
@@ -34,7 +34,8 @@ def predict(model, x, description, batch_size=500):
     if len(inputs[0]) == 0:
         raise ValueError(f'There is nothing to {description}: got an array with shape {inputs[0].shape}.')
     batches = []
-    with tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
+    with compiling_is_expected(), \
+            tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
         for start in range(0, len(inputs[0]), batch_size):
             batch = [of_input[start:start + batch_size] for of_input in inputs]
             # Keras's `predict` sets up a data pipeline at each call, which makes a single point dozens of times slower.

@@ -47,17 +47,17 @@ def searches_table(searches, minima):
             seconds.
         minima: the minimum of each label's objective, (10,), nats.
     """
-    first, _ = next(iter(searches.values()))
-    rows = [[target, f'{minima[target]:.3f}'] for target in first] + [['median; all; sum', '']]
+    rows = [[target, f'{minimum:.3f}'] for target, minimum in enumerate(minima)] + [['all', '']]
     for found, seconds in searches.values():
-        for row, (target, of_target) in zip(rows, found.items(), strict=False):
-            row += [f"{of_target['values'][0]:.3f}", f"{(of_target['read'] == target).sum()} of {len(of_target['read'])}",
-                    f'{seconds[target]:.1f}']
-        read = np.concatenate([of_target['read'] == target for target, of_target in found.items()])
-        rows[-1] += [f"{np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()]):.3f} "
-                     'above the minimum', f'{read.mean():.0%}', f'{sum(seconds.values()):.1f}']
+        right = {target: of_target['read'] == target for target, of_target in found.items()}
+        for target, of_target in found.items():
+            rows[target] += [f"{of_target['values'][0]:.3f}", f'{right[target].sum()} of {len(right[target])}',
+                             f'{seconds[target]:.1f}']
+        above = np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()])
+        rows[-1] += [f'{above:+.3f} from the minimum (median)', f'{np.concatenate(list(right.values())).mean():.0%}',
+                     f'{sum(seconds.values()):.1f}']
     return ['digit', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
-        'best (nats)', 'ten best distinct, read as the digit', 'seconds')], rows
+        'best (nats)', 'ten best distinct read as the digit', 'seconds')], rows
 
 
 def top_table(found, minima, real_distance):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import computing_in, keras, native_precision, set_random_seed
+from digits.backend import compiling_is_expected, computing_in, keras, native_precision, set_random_seed
 from latent_search.files import replace_file
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
@@ -124,7 +124,7 @@ def fit(model, train_set, test_set, recipe, name, *, seed=0, folder=None, precis
     checkpoint = Checkpoint(folder if folder is None else Path(folder) / (
         f'{name}-{_hash(model, train_set, recipe, seed, precision)}'))
     run = _Run(name, batches, checkpoint, recipe.epochs, seed)
-    with computing_in(precision, model), interruptible(run.what_is_kept):
+    with computing_in(precision, model), compiling_is_expected(), interruptible(run.what_is_kept):
         checkpoint.restore(model)
         try:
             model.fit(batches, epochs=recipe.epochs, initial_epoch=len(checkpoint.history), validation_data=test_set,
