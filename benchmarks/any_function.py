@@ -19,6 +19,7 @@ from peers import botorch, cma_es, scikit_optimize, uniform, without_bound
 from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
+from latent_search.files import replace_file
 from vae_opt_util import build_dir
 
 slow = {'BoTorch LogEI': botorch, 'scikit-optimize EI': scikit_optimize}
@@ -51,7 +52,7 @@ def best_value(method, function, dimensions, instance, seed, budget):
         with threadpool_limits(1):
             _, values = methods[method](problem, bbob_domain(dimensions), seed, budget)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([float(np.min(values)), round(time.process_time() - started, 2)]))
+        replace_file(path, json.dumps([float(np.min(values)), round(time.process_time() - started, 2)]))
     return json.loads(path.read_text())
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
+from latent_search.files import replace_file
+
 docs_dir = Path(__file__).resolve().parent.parent / 'docs'
 
 
@@ -38,7 +40,7 @@ def draw(page, folder):
     for name, code in examples(page):
         exec(code, names)
         if name is not None:
-            (folder / f'{name}.png').write_bytes(small(plt.gcf()))
+            replace_file(folder / f'{name}.png', small(plt.gcf()))
             plt.close('all')
 
 

@@ -5,7 +5,7 @@ their code. What an earlier version has found is not read back.
 """
 
 import hashlib
-import os
+import io
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 import latent_search
 from digits.pretrained import models_dir
+from latent_search.files import replace_file
 from vae_opt_util import build_dir
 
 bench_dir = build_dir / 'bench'
@@ -46,9 +47,8 @@ def kept(name, compute):
     path = bench_dir / f'{name}.npz'
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # An interrupted write leaves no file of the final name.
-        unfinished = path.with_name(f'unfinished-{os.getpid()}.npz')
-        np.savez(unfinished, **compute())
-        unfinished.replace(path)
+        content = io.BytesIO()
+        np.savez(content, **compute())
+        replace_file(path, content.getvalue())
     with np.load(path) as npz:
         return dict(npz)

@@ -18,11 +18,14 @@ results with `write`, and then call `update_pages`.
 
 import argparse
 import csv
+import io
 import json
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from latent_search.files import replace_file
 
 project_dir = Path(__file__).resolve().parent.parent
 results_dir = project_dir / 'benchmarks' / 'results'
@@ -56,7 +59,7 @@ def update_pages(root=project_dir):
     """
     changed = _differing_pages(Path(root))
     for path, text in changed.items():
-        path.write_text(text, encoding='utf-8')
+        replace_file(path, text)
     return list(changed)
 
 
@@ -178,8 +181,9 @@ def write(name, header, rows):
 def write_file(name, rows):
     """Writes rows, the first of which is the header, to benchmarks/results/NAME.csv."""
     results_dir.mkdir(exist_ok=True)
-    with open(results_dir / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
-        csv.writer(file, lineterminator='\n').writerows(rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    replace_file(results_dir / f'{name}.csv', text.getvalue())
 
 
 def with_those_of_before(name, rows):

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from latent_search.files import replace_file
 from vae_opt_util import (
     build_dir,
     create_decode_classify,
@@ -151,7 +152,7 @@ def write_page(path, points=121, max_iter=46):
             'range': [lowest, nll_prior([[4, 4]]).item() + highest_term]}
     page = compose(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding='utf-8')
+    replace_file(path, page)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
+from latent_search.files import replace_file
+
 if sys.platform != 'win32':
     import fcntl
 
@@ -89,7 +91,7 @@ class LockedFile:
             OSError: it cannot be written.
         """
         try:
-            write_whole(self.path, content)
+            replace_file(self.path, content)
             self._hold()
         except JournalInUseError:
             raise
@@ -240,19 +242,3 @@ class LockedFile:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file in one step: it is on the disk as a whole, or not there."""
-    unfinished = path.with_name(path.name + '.unfinished')
-    with open(unfinished, 'wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    if os.name == 'posix':  # Elsewhere folders cannot be opened, and need not be.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

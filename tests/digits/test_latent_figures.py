@@ -147,9 +147,9 @@ def test_ten_best_of_the_article():
     found = {target: {'values': np.array([2.0, 2.5, 3.125]), 'read': np.array([target, target, 0])}
              for target in article_ten_best}
 
-    header, rows = ten_best_table({'published': found})
+    header, rows = ten_best_table({'a search': found})
 
-    assert header == ['target', 'the article (nats)', 'published (nats)', 'published: read as target by the judge']
+    assert header == ['target', 'the article (nats)', 'a search (nats)', 'a search: read as target by the judge']
     assert [row[0] for row in rows] == [4, 3, 2, 5, 9]
     assert rows[1] == [3, '1.90–4.10', '2.00–3.12', '2 of 3']
 

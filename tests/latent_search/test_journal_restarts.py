@@ -1,5 +1,6 @@
 """Searches that go on from a journal, and what a crash leaves of one."""
 
+import os
 import pickle
 import time
 import warnings
@@ -216,12 +217,19 @@ def test_torn_lines_are_collected(path):
     assert path.with_name('journal.csv.torn').read_bytes() == b'\n'.join(parts) + b'\n'
 
 
-def test_a_journal_whose_making_was_interrupted(path):
-    path.with_name('journal.csv.unfinished').write_bytes(b'number,sta' * 100)
+def test_a_journal_whose_making_was_interrupted(path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, 'fsync', interrupt)
+        Journal(path, BOX)
+    assert not path.exists() and files_beside(path) == set()
 
     Journal(path, BOX)
 
     assert path.read_text().splitlines()[0] == HEADER and files_beside(path) == set()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_copy_of_a_search_goes_on_as_it_does():
