@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-# Lines that TensorFlow's C++ code writes to stderr while it loads, although nothing is wrong.
+# Lines that TensorFlow's C++ code writes to stderr while it starts, although nothing is wrong.
 _greetings = b'I0000', b'WARNING: All log messages before absl', b'To enable the following instructions'
 
 
 @contextmanager
-def _without_greetings():
+def without_greetings():
     """Holds back what is written to stderr, and passes on all lines but TensorFlow's greetings afterwards.
 
     TensorFlow 2.19 and later ignore TF_CPP_MIN_LOG_LEVEL for these lines (tensorflow issue 100442). They are written to
@@ -47,7 +47,7 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 # TensorFlow's own default is oneDNN only on CPUs with AVX-512; its convolutions are faster on those without it, too.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
-with _without_greetings():
+with without_greetings():
     import keras
     from keras import layers, ops
 
@@ -70,7 +70,8 @@ def compiling_is_expected():
 
 
 __all__ = ['Conv2DTranspose', 'compiling_is_expected', 'computing_in', 'keras', 'layers', 'native_precision', 'ops',
-           'set_random_seed', 'value_and_gradient']
+           'set_random_seed', 'value_and_gradient',
+           'without_greetings']
 
 
 def set_random_seed(seed):
@@ -81,7 +82,7 @@ def set_random_seed(seed):
     if 'tensorflow' in sys.modules:
         keras.utils.set_random_seed(seed)
         return
-    with _without_greetings():
+    with without_greetings():
         keras.utils.set_random_seed(seed)
 
 

@@ -5,13 +5,21 @@ import json
 import re
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import compiling_is_expected, computing_in, keras, native_precision, set_random_seed
+from digits.backend import (
+    compiling_is_expected,
+    computing_in,
+    keras,
+    native_precision,
+    set_random_seed,
+    without_greetings,
+)
 from latent_search.files import replace_file
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
@@ -197,9 +205,10 @@ class _Run(keras.callbacks.Callback):
     def __init__(self, name, batches, checkpoint, epochs, seed):
         super().__init__()
         self.name, self.batches, self.checkpoint, self.epochs, self.seed = name, batches, checkpoint, epochs, seed
-        self.bar = None
+        self.bar, self.start = None, ExitStack()
 
     def on_train_begin(self, logs=None):
+        self.start.enter_context(without_greetings())  # TensorFlow's data pipelines have one too.
         self.bar = tqdm(total=self.epochs * len(self.batches), initial=len(self.checkpoint.history) * len(self.batches),
                         desc=self.name, unit='step', file=sys.stdout, mininterval=1.0)
 
@@ -209,6 +218,7 @@ class _Run(keras.callbacks.Callback):
         reseed(self.model, self.seed, epoch)
 
     def on_train_batch_end(self, batch, logs=None):
+        self.start.close()
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -224,6 +234,7 @@ class _Run(keras.callbacks.Callback):
         self.bar.set_postfix(epoch=f'{epoch + 1}/{self.epochs}', lowest_test_loss=f'{lowest:.4g}')
 
     def close(self):
+        self.start.close()
         if self.bar is not None:
             self.bar.close()
 
