@@ -65,10 +65,9 @@ def _detail(config):
 
 
 def plot_networks(networks, title):
-    """Draws networks layer by layer, a row for each: output shapes above the layers, and below them the names, types,
+    """Draws networks layer by layer, a row for each: output shapes above the layers; names, kernels, parameters below.
 
     Picture: docs/figures.md#plot_networks.
-    kernels and numbers of parameters.
 
     Pictures are drawn as boxes: height and depth are those of the picture, the width is the number of channels.
     Vectors are drawn as bars whose height is the logarithm of their length.
