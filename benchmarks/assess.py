@@ -28,7 +28,7 @@ def assess(points, values, target, space):
     numbers = []
     for distance in (0, distinct_distance):
         best, best_values = top(Evaluations(points, values, box(space)), 10, distance)
-        images = predict(models()[space]['decoder'], best.astype('float32'), '')
+        images = predict(models()[space]['decoder'], best, '')
         read = predict(models()['judge'], images, '').argmax(axis=1)
         numbers += [(read == target).mean(), mean_pixel_distance(images), best_values[-1, 0] - best_values[0, 0]]
     return numbers

@@ -7,8 +7,8 @@ from runs import run_seeds
 from tables import write
 
 from digits.measures import median_and_spread, predict
+from digits.objectives import nll_all_targets
 from latent_search import create_grid, top
-from vae_opt_util import nll_all_targets
 
 methods = "GPyOpt, article's settings", 'ours'
 
@@ -27,9 +27,8 @@ def of_search(points, values, target, minimum):
         how much the objective rises among them, nats; the share of all evaluations within 1 of the minimum.
     """
     best, best_values = top(Evaluations(points, values, domain), 10, distance=0)
-    t = best.astype('float32')
-    images = predict(models()[in_two]['decoder'], t, '')
-    return (np.mean(predict(models()[in_two]['label_probs'], t, '')[:, target] > 0.5),
+    images = predict(models()[in_two]['decoder'], best, '')
+    return (np.mean(predict(models()[in_two]['reader'], best, '')[:, target] > 0.5),
             np.mean(predict(models()['judge'], images, '').argmax(axis=1) == target),
             np.ptp(best_values), np.mean(np.linalg.norm(points - minimum, axis=1) < 1))
 
@@ -37,7 +36,7 @@ def of_search(points, values, target, minimum):
 def measure_claims(num_seeds, n_jobs):
     """Ten targets × seeds with each of the two settings; most of these searches are there from the part `searches`."""
     _, _, t = create_grid(domain, points=401)
-    minima = t[nll_all_targets(models()[in_two]['label_probs'], t).argmin(axis=0)]
+    minima = t[nll_all_targets(models()[in_two]['reader'], t).argmin(axis=0)]
     found = run_seeds(dict.fromkeys(methods, num_seeds), n_jobs)
     rows = []
     for name in methods:

@@ -13,8 +13,8 @@ from tables import fixed, write
 from threadpoolctl import threadpool_limits
 
 from digits.figures import label_colors
+from digits.pretrained import models_dir
 from latent_search import create_optimizer
-from vae_opt_util import models_dir
 
 # For each search: the function, the latent space, and the number of evaluations.
 searches = {'ours': (ours, in_two, 2000), 'ours, ten dimensions': (ours, in_ten, 2000),

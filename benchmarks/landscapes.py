@@ -9,15 +9,15 @@ from scipy.optimize import minimize
 
 from digits.data import load_data
 from digits.measures import encode, latent_bounds, predict
-from latent_search import create_grid
-from vae_opt_util import (
+from digits.objectives import (
     create_decode_classify,
     create_nll,
     create_nll_with_gradient,
-    load_pretrained,
     nll_all_targets,
     nll_minima,
 )
+from latent_search import create_grid
+from vae_opt_util import load_pretrained
 
 domain = np.array([(-4.0, 4.0)] * 2)
 # Evaluations of a search.
@@ -33,12 +33,12 @@ def models():
     loaded = {'classifier': classifier, 'judge': load_pretrained('judge')}
     for name in (in_two, of_regressor, in_ten):
         decoder = load_pretrained(name).get_layer('decoder')
-        loaded[name] = {'decoder': decoder, 'label_probs': create_decode_classify(decoder, classifier)}
+        loaded[name] = {'decoder': decoder, 'reader': create_decode_classify(decoder, classifier)}
     return loaded
 
 
 def objective_for(target, space=in_two):
-    return create_nll(models()[space]['decoder'], models()['classifier'], target)
+    return create_nll(models()[space]['reader'], target)
 
 
 @cache
@@ -60,7 +60,7 @@ def box(space):
 
 def grid_minima(space):
     """The minimum for each target, from a grid of 0.02: values (10,)."""
-    return nll_minima(models()[space]['label_probs'], create_grid(domain, points=401)[2])
+    return nll_minima(models()[space]['reader'], create_grid(domain, points=401)[2])
 
 
 def minima_of(space):
@@ -68,17 +68,17 @@ def minima_of(space):
     if space != in_ten:
         return grid_minima(space)
     return kept(f'minima-10d-{models_version()}', lambda: {'minima': local_minima(
-        models()[in_ten]['label_probs'], encodings(in_ten), box(in_ten))})['minima']
+        models()[in_ten]['reader'], encodings(in_ten), box(in_ten))})['minima']
 
 
-def local_minima(label_probs, images, bounds, num_starts=60):
+def local_minima(reader, images, bounds, num_starts=60):
     """The lowest of many local minima for each target: values (10,).
 
     L-BFGS with the models' gradients, from the best and from random ones among encoded images of the target and points
     halfway between them and the origin.
 
     Args:
-        label_probs: a Keras model from points to label probabilities.
+        reader: a Keras model from points to label probabilities.
         images: a dict of encoded images: points `t`, (n, d), and labels `y`, (n,).
         bounds: the box, (d, 2).
         num_starts: number of local minima for each target.
@@ -88,9 +88,9 @@ def local_minima(label_probs, images, bounds, num_starts=60):
         rng = np.random.default_rng(target)
         of_target = rng.permutation(images['t'][images['y'] == target].astype('float64'))[:3000]
         starts = np.clip(np.vstack((of_target, of_target / 2)), *bounds.T)
-        order = np.argsort(nll_all_targets(label_probs, starts)[:, target])
+        order = np.argsort(nll_all_targets(reader, starts)[:, target])
         chosen = np.r_[order[:num_starts // 2], rng.choice(len(starts), num_starts - num_starts // 2, replace=False)]
-        objective = create_nll_with_gradient(label_probs, target)
+        objective = create_nll_with_gradient(reader, target)
         found = [minimize(objective, start, jac=True, method='L-BFGS-B', bounds=bounds).fun
                  for start in starts[chosen]]
         lowest.append(min(found))

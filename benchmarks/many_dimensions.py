@@ -25,14 +25,9 @@ from threadpoolctl import threadpool_limits
 from digits.backend import keras, layers, set_random_seed
 from digits.data import image_shape, load_data
 from digits.measures import encode, latent_bounds
-from vae_opt_util import (
-    create_decode_classify,
-    create_joint_model,
-    create_nll,
-    create_sampler,
-    load_pretrained,
-    reconstruction_loss,
-)
+from digits.objectives import create_decode_classify, create_nll
+from digits.pretrained import load_weights, save_weights
+from vae_opt_util import computed_in_model, create_joint_model, create_sampler, load_pretrained
 
 budget = 80
 slow = {'TuRBO': turbo, 'BoTorch LogEI': botorch}
@@ -41,27 +36,29 @@ methods = {'ours': ours, 'random': uniform, 'ours, no lower bound': without_boun
 
 def create_vae(latent_dim):
     """Creates the VAE: 784 pixels, 400 units, `latent_dim` dimensions, 400 units, 784 pixels."""
+    set_random_seed(0)
     image = layers.Input(shape=image_shape, name='image')
-    x = layers.Dense(400, activation='relu')(layers.Flatten()(image))
-    encoder = keras.Model(image, [layers.Dense(latent_dim)(x), layers.Dense(latent_dim)(x)], name='encoder')
+    x = layers.Dense(400, activation='relu', name='hidden')(layers.Flatten()(image))
+    encoder = keras.Model(image, [layers.Dense(latent_dim, name=name)(x) for name in ('t_mean', 't_log_var')], name='encoder')
 
     t = layers.Input(shape=(latent_dim,), name='t')
-    x = layers.Dense(400, activation='relu')(t)
-    x = layers.Reshape(image_shape)(layers.Dense(math.prod(image_shape), activation='sigmoid')(x))
+    x = layers.Dense(400, activation='relu', name='hidden')(t)
+    x = layers.Reshape(image_shape)(layers.Dense(math.prod(image_shape), activation='sigmoid', name='pixels')(x))
     return create_joint_model(encoder, keras.Model(t, x, name='decoder'), create_sampler(seed=0))
 
 
 def trained_vae(latent_dim):
     """The VAE, trained if that is still to do."""
-    path = bench_dir / f'vae-{latent_dim}d.keras'
-    if not path.exists():
-        set_random_seed(0)
-        vae, x = create_vae(latent_dim), load_data('mnist').x_train
-        vae.compile(optimizer=keras.optimizers.Adam(), loss=reconstruction_loss)
-        vae.fit(x, x, batch_size=128, epochs=10, verbose=2)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        vae.save(path)
-    return keras.models.load_model(path, compile=False)
+    folder, vae = bench_dir / f'vae-{latent_dim}d', create_vae(latent_dim)
+    if folder.exists():
+        load_weights(vae, 'vae', folder)
+        return vae
+    x = load_data('mnist').x_train
+    vae.compile(optimizer=keras.optimizers.Adam(), loss={'vae': computed_in_model})
+    vae.fit(x, {'vae': x}, batch_size=128, epochs=10, verbose=2)
+    folder.mkdir(parents=True)
+    save_weights(vae, 'vae', {}, folder)
+    return vae
 
 
 @cache
@@ -76,13 +73,13 @@ def encodings(latent_dim):
 
 @cache
 def models(latent_dim):
-    """Decoder and classifier, loaded once in each process."""
-    return trained_vae(latent_dim).get_layer('decoder'), load_pretrained('classifier')
+    """Decoder and classifier as one model, loaded once in each process."""
+    return create_decode_classify(trained_vae(latent_dim).get_layer('decoder'), load_pretrained('classifier'))
 
 
 def run_one(method, target, seed, latent_dim):
     """The best value of a search, and its seconds of computing."""
-    objective, domain = create_nll(*models(latent_dim), target), latent_bounds(encodings(latent_dim)['t'])
+    objective, domain = create_nll(models(latent_dim), target), latent_bounds(encodings(latent_dim)['t'])
     objective(domain.mean(axis=1)[np.newaxis])  # compiles
     started = time.process_time()
     with threadpool_limits(1):
@@ -103,7 +100,7 @@ def minima_of(latent_dim):
     """The lowest of many local minima for each target, (10,)."""
     images = encodings(latent_dim)
     return kept(f'minima-{latent_dim}d-{models_version()}', lambda: {'minima': local_minima(
-        create_decode_classify(*models(latent_dim)), images, latent_bounds(images['t']))})['minima']
+        models(latent_dim), images, latent_bounds(images['t']))})['minima']
 
 
 def measure(seeds, dimensions, n_jobs):

@@ -12,7 +12,7 @@ from peers import botorch_noisy, botorch_noisy_with_prior, ours_noisy, ours_nois
 from tables import with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
-from vae_opt_util import nll_all_targets
+from digits.objectives import nll_all_targets
 
 
 def uniform_noisy(objective, domain, seed, budget):
@@ -49,13 +49,13 @@ def measure_noise(seeds, n_jobs):
         seeds: a dict from names of methods to their number of seeds.
         n_jobs: number of processes.
     """
-    label_probs, minima, rows = models()[in_two]['label_probs'], minima_of(in_two), []
+    reader, minima, rows = models()[in_two]['reader'], minima_of(in_two), []
     for size in sizes:
         for method, num_seeds in seeds.items():
             regrets = []
             for seed in range(num_seeds):
                 points = recommended_points(method, seed, size, n_jobs)
-                regrets += list(np.diag(nll_all_targets(label_probs, points)) - minima)
+                regrets += list(np.diag(nll_all_targets(reader, points)) - minima)
                 print(f'... noise {size}, {method}, seed {seed}, {time.strftime("%X")}', file=sys.stderr, flush=True)
             rows.append([f'{method}, noise of {size} nats', *spread_of(np.array(regrets))])
     write('noise', ['method', 'searches', 'regret, median', 'regret, 90th percentile', 'regret, worst'],

@@ -56,7 +56,7 @@ def run_one(method, target, seed, space):
 
 def run_shared(seed, space):
     """As `run_one` for all ten targets; the evaluations of each are those of all."""
-    points, values = ours_shared(models()[space]['label_probs'], box(space), seed, budget)
+    points, values = ours_shared(models()[space]['reader'], box(space), seed, budget)
     return [(points, values[:, target], assess(points, values[:, target], target, space)) for target in range(10)]
 
 

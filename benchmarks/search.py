@@ -25,8 +25,8 @@ from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_sta
 from tables import fixed, update_pages, with_those_of_before, write
 
 from digits.measures import predict
+from digits.objectives import nll_all_targets
 from latent_search import create_grid
-from vae_opt_util import nll_all_targets
 
 # What each part does, and about how many minutes it takes on two cores, estimated from the seconds of single searches.
 parts = {'times': 'seconds of a search and of an evaluation, one after the other',
@@ -52,12 +52,12 @@ slowest_in_ten = "GPyOpt, article's settings", 'BoTorch LogEI', 'BoTorch with th
 def measure_judge():
     """How many of all points near the minimum the judge reads as the target, on a grid of 0.02: a search's limit."""
     _, _, t = create_grid(domain, points=401)
-    nll = nll_all_targets(models()[in_two]['label_probs'], t)
+    nll = nll_all_targets(models()[in_two]['reader'], t)
     rows = []
     for target in range(10):
         above = nll[:, target] - nll[:, target].min()
         near = above < 0.1
-        images = predict(models()[in_two]['decoder'], t[near].astype('float32'), '')
+        images = predict(models()[in_two]['decoder'], t[near], '')
         read = predict(models()['judge'], images, '').argmax(axis=1)
         rows.append([target, *(f'{(read[above[near] < nats] == target).mean():.0%}' for nats in (0.01, 0.03, 0.1))])
     mean = [f'{np.mean([int(row[i][:-1]) for row in rows]):.1f}%' for i in (1, 2, 3)]
@@ -79,7 +79,7 @@ def measure_evaluation():
     import tensorflow as tf
 
     t = np.zeros((1, 2), dtype='float32')
-    model, decoder, classifier = *(models()[in_two][key] for key in ('label_probs', 'decoder')), models()['classifier']
+    model, decoder, classifier = *(models()[in_two][key] for key in ('reader', 'decoder')), models()['classifier']
     graph = tf.function(lambda t: model(t, training=False), input_signature=[tf.TensorSpec((None, 2), tf.float32)])
     nll = objective_for(4)
     calls = {'bare compiled graph': (lambda: graph(t).numpy(), 300),

@@ -18,8 +18,8 @@ from tables import update_pages, write
 
 from digits.data import load_data
 from digits.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread, predict
+from digits.objectives import create_nll, nll_norm, nll_prior
 from latent_search import create_optimizer, top
-from vae_opt_util import create_nll, nll_norm, nll_prior
 
 choice_seeds = range(100, 110)
 spacings = 0.1, 0.12, 0.13, 0.14, 0.15, 0.17, 0.2, 0.25
@@ -44,12 +44,12 @@ ways = {"two dimensions, the article's objective": Way(in_two, nll_prior, None),
 def images_of(way, target, seed):
     """The images of the ten best distinct points of a search, (10, 28, 28, 1), and their distance from the origin."""
     decoder = models()[way.space]['decoder']
-    search = create_optimizer(create_nll(decoder, models()['classifier'], target, way.prior), box(way.space), seed,
+    search = create_optimizer(create_nll(models()[way.space]['reader'], target, way.prior), box(way.space), seed,
                               lower_bound=way.prior, spacing=way.spacing)
     while len(search.X) < budget:
         search.step()
     points = top(search)[0]
-    return predict(decoder, points.astype('float32'), ''), np.linalg.norm(points, axis=1).mean()
+    return predict(decoder, points, ''), np.linalg.norm(points, axis=1).mean()
 
 
 def measure(ways, seeds, n_jobs, real_images):

@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 import gpyopt_support
 from digits.data import choose_per_label
+from digits.objectives import nll_all_targets, nll_of_probs, nll_prior
 from latent_search import create_optimizer
-from vae_opt_util import nll_all_targets, nll_of_probs, nll_prior
 
 
 def on_fresh_seeds(objective, domain, seed, budget):
@@ -74,7 +74,7 @@ def warm(objective, domain, seed, budget, per_label, target, encodings):
     return search.X[num_known:], search.Y[num_known:, 0]
 
 
-def ours_shared(label_probs, domain, seed, budget):
+def ours_shared(reader, domain, seed, budget):
     """Searches for ten targets in turn, each of which sees the evaluations of all.
 
     Each evaluation gives the probabilities of all labels, and so the objectives of all targets. A search is given the
@@ -91,5 +91,5 @@ def ours_shared(label_probs, domain, seed, budget):
             lowest = np.argsort(values[:, target], kind='stable')[:300]
             search.add_known(points[lowest], values[lowest, target:target + 1])
         x = search.suggest_next_locations()
-        points, values = np.vstack((points, x)), np.vstack((values, nll_all_targets(label_probs, x)))
+        points, values = np.vstack((points, x)), np.vstack((values, nll_all_targets(reader, x)))
     return points, values

@@ -11,21 +11,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from digits.backend import layers
+from digits.data import num_labels
+from digits.objectives import create_decode_classify, create_nll, nll_all_targets, nll_prior, probability_floor
+from latent_search import create_grid, create_optimizer, run_searches
 from latent_search.files import replace_file
-from vae_opt_util import (
-    build_dir,
-    create_decode_classify,
-    create_grid,
-    create_nll_predict,
-    create_optimizer,
-    keras,
-    load_pretrained,
-    nll_all_targets,
-    nll_prior,
-    num_labels,
-    probability_floor,
-    run_searches,
-)
+from vae_opt_util import MODELS, build_dir, label_accuracy, load_pretrained
 
 VAES = {'vae-predictor-off': 'without predictor', 'vae-predictor-softmax': 'with classifier',
         'vae-predictor-linear': 'with regressor'}
@@ -50,7 +41,7 @@ def weights_of(network):
     for layer in network.layers:
         if layer.weights:
             kernel, bias = layer.get_weights()
-            if isinstance(layer, keras.layers.Conv2DTranspose):
+            if isinstance(layer, layers.Conv2DTranspose):
                 kernel = kernel.transpose(0, 1, 3, 2)
             weights.append([as_base64(kernel), as_base64(bias)])
     return weights
@@ -61,11 +52,11 @@ def quantised(terms):
     return np.round(255 * np.sqrt(np.clip(terms / highest_term, 0, 1))).astype('uint8')
 
 
-def refined_minima(label_probs, t_grid, nll, spacing):
+def refined_minima(reader, t_grid, nll, spacing):
     """The minima of the objective for all ten targets, on grids ten times and a hundred times as fine as the given one.
 
     Args:
-        label_probs: a Keras model from points to label probabilities, see `nll_all_targets`.
+        reader: a Keras model from points to label probabilities, see `nll_all_targets`.
         t_grid: the points of the given grid, (m, 2).
         nll: the objective there, (m, 10), nats.
         spacing: of the given grid.
@@ -78,19 +69,19 @@ def refined_minima(label_probs, t_grid, nll, spacing):
     around = create_grid([(-1, 1)] * 2, 21)[2]
     for _ in range(2):
         near = np.clip(t[:, np.newaxis] + spacing * around, *domain[0])
-        of_near = nll_all_targets(label_probs, near.reshape(-1, 2)).reshape(num_labels, -1, num_labels)
+        of_near = nll_all_targets(reader, near.reshape(-1, 2)).reshape(num_labels, -1, num_labels)
         of_near = of_near[targets, :, targets]
         t, values = near[targets, of_near.argmin(axis=1)], of_near.min(axis=1)
         spacing /= 10
     return np.c_[t, values]
 
 
-def describe_objective(name, label_probs, points, max_iter):
+def describe_objective(name, reader, points, max_iter):
     """Computes what the page shows of an objective: the label's term on a grid, the minima, and a search a target.
 
     Args:
         name: what the page calls it.
-        label_probs: a Keras model from points to label probabilities, see `nll_all_targets`.
+        reader: a Keras model from points to label probabilities, see `nll_all_targets`.
         points: of the grid along each side.
         max_iter: proposals of each search after its starting points.
 
@@ -98,15 +89,15 @@ def describe_objective(name, label_probs, points, max_iter):
         RuntimeError: a search failed.
     """
     _, _, t_grid = create_grid(domain, points)
-    nll = nll_all_targets(label_probs, t_grid)
+    nll = nll_all_targets(reader, t_grid)
     searches = run_searches(
-        lambda target, seed: create_optimizer(create_nll_predict(label_probs, target), domain, seed,
+        lambda target, seed: create_optimizer(create_nll(reader, target), domain, seed,
                                               lower_bound=nll_prior), range(num_labels), [0], max_iter)
     for (target, _), search in searches.items():
         if search.error is not None:
             raise RuntimeError(f'The search for {target} failed: {search.error}. The page was not written.')
     return {'name': name, 'terms': as_base64(quantised(nll - nll_prior(t_grid)).T),
-            'minima': refined_minima(label_probs, t_grid, nll, 8 / (points - 1)).round(5).tolist(),
+            'minima': refined_minima(reader, t_grid, nll, 8 / (points - 1)).round(5).tolist(),
             'searches': [np.c_[search.X, search.Y].round(5).tolist() for search in searches.values()]}
 
 
@@ -114,13 +105,13 @@ def describe_vae(name, classifier, points, max_iter):
     """Computes what the page shows of a VAE: its weights and its objectives."""
     vae = load_pretrained(name)
     decoder = vae.get_layer('decoder')
-    predictor = vae.get_layer('predictor') if len(vae.outputs) == 2 else None
-    sources = {'decode → classify': create_decode_classify(decoder, classifier)}
-    if predictor is not None and predictor.output.shape[1] == num_labels:
-        sources['predictor'] = predictor
+    predictor = vae.get_layer('predictor') if 'predictor' in vae.output else None
+    readers = {'decode → classify': create_decode_classify(decoder, classifier)}
+    if MODELS[name].score is label_accuracy:
+        readers['predictor'] = predictor
     return {'name': VAES[name], 'decoder': weights_of(decoder), 'predictor': predictor and weights_of(predictor),
-            'objectives': [describe_objective(source, label_probs, points, max_iter)
-                           for source, label_probs in sources.items()]}
+            'objectives': [describe_objective(source, reader, points, max_iter)
+                           for source, reader in readers.items()]}
 
 
 def compose(data):

@@ -24,25 +24,26 @@ max_iter = 46
 
 def by_search(digit, num, seed):
     """The best distinct points of a search for a digit: images, points, and their values as a column."""
-    from vae_opt_util import create_nll, load_pretrained, nll_prior, predict
+    from digits.measures import predict
+    from digits.objectives import create_decode_classify, create_nll, nll_prior
+    from vae_opt_util import load_pretrained
 
     decoder = load_pretrained('vae-predictor-softmax').get_layer('decoder')
-    objective = create_nll(decoder, load_pretrained('classifier'), digit)
+    objective = create_nll(create_decode_classify(decoder, load_pretrained('classifier')), digit)
     search = create_optimizer(objective, [(-4, 4), (-4, 4)], seed, lower_bound=nll_prior)
     search.run_optimization(max_iter)
     points, values = top(search, num)
     if len(points) < num:
         sys.exit(f'The search found {len(points)} distinct points, and {num} images were asked for. Nothing was '
                  'written. Ask for fewer, or make them with the conditional VAE (BY=conditional).')
-    return predict(decoder, points.astype('float32'), 'decode'), points, {'objective_nats': values[:, 0]}
+    return predict(decoder, points, 'decode'), points, {'objective_nats': values[:, 0]}
 
 
 def by_conditional_vae(digit, num, seed):
     """Samples of the prior, decoded by the conditional VAE: images, points, and no further column."""
-    from alternatives import generate, sample_prior
-    from vae_opt_util import load_pretrained
+    from alternatives import generate, load_conditional_vae, sample_prior
 
-    vae = load_pretrained('vae-conditional')
+    vae = load_conditional_vae()
     points = sample_prior(num, vae.get_layer('decoder').inputs[0].shape[1], seed)
     return generate(vae, digit, num, seed), points, {}
 
@@ -75,7 +76,9 @@ def main(command_line=None):
 def make(digit, by, num, seed, folder):
     print(f'Loading the models for a {digit} by {by} ...', flush=True)
     # Keras takes seconds to load. A mistake in the command should not have to wait for it.
-    from vae_opt_util import build_dir, load_pretrained, predict, save_images
+    from digits.image_files import save_images
+    from digits.measures import predict
+    from vae_opt_util import build_dir, load_pretrained
 
     folder = folder or build_dir / 'images' / f'{digit}-{by}'
     images, points, columns = METHODS[by](digit, num, seed)

@@ -1,55 +1,58 @@
-"""Trains the pretrained models on MNIST and writes them with their manifest into this folder.
+"""Trains the pretrained models on MNIST and writes their weights with their manifest into this folder.
 
-In bfloat16 where that is native, in float32 elsewhere. It goes on where an interrupted run stopped.
-`python models/train.py classifier judge` trains only those.
+It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
 """
 
 import argparse
 import time
 
-from alternatives import evaluate_latent_constraints, train_latent_constraints
-from vae_opt_util import (
-    PRETRAINED,
-    RECIPES,
-    checkpoints_dir,
-    evaluate,
-    evaluate_classifier,
-    keras,
-    load_data,
-    load_pretrained,
-    native_precision,
-    save_pretrained,
-    train,
-    versions,
+from alternatives import (
+    evaluate_conditional_vae,
+    evaluate_latent_constraints,
+    train_conditional_vae,
+    train_latent_constraints,
 )
+from digits.backend import keras, native_precision
+from digits.data import load_data
+from digits.measures import predict
+from digits.pretrained import save_weights, versions
+from vae_opt_util import MODELS, checkpoints_dir, evaluate, load_pretrained, train
+
+NAMES = [*MODELS, 'vae-conditional', 'latent-constraints']
+
+
+def train_and_measure(name, data, seed):
+    """A trained model, its learning curve, and its figures on the test images."""
+    test_set = data.x_test, data.y_test
+    if name == 'latent-constraints':
+        vae = load_pretrained('vae-predictor-off')
+        model, history = train_latent_constraints(vae, data, seed=seed)
+        return model, history, evaluate_latent_constraints(model, vae, *test_set)
+    if name == 'vae-conditional':
+        model, history = train_conditional_vae(data, seed=seed, checkpoint_dir=checkpoints_dir)
+        return model, history, evaluate_conditional_vae(model, *test_set)
+    model, history = train(name, data, seed=seed, checkpoint_dir=checkpoints_dir)
+    if name.startswith('vae'):
+        return model, history, evaluate(model, *test_set, MODELS[name].score)
+    return model, history, MODELS[name].score(predict(model, data.x_test, name), data.y_test)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', default=list(PRETRAINED), help='models to train (default: all)')
+    parser.add_argument('names', nargs='*', default=NAMES, help='models to train (default: all)')
     parser.add_argument('--seed', type=int, default=0)
     arguments = parser.parse_args()
 
     backend = keras.backend.backend()
     data = load_data('mnist')
     for name in arguments.names:
-        if name == 'latent-constraints':
-            batch_size = 500
-            vae = load_pretrained('vae-predictor-off')
-            model, history = train_latent_constraints(vae, data, batch_size=batch_size, seed=arguments.seed)
-            metrics = evaluate_latent_constraints(model, vae, data.x_test, data.y_test)
-        else:
-            batch_size = RECIPES[name].batch_size
-            model, history = train(name, data, seed=arguments.seed, checkpoint_dir=checkpoints_dir)
-            measure = evaluate if name.startswith('vae') else evaluate_classifier
-            metrics = measure(model, data.x_test, data.y_test)
+        model, history, metrics = train_and_measure(name, data, arguments.seed)
         metrics = {key: round(value, 4) for key, value in metrics.items()}
-        save_pretrained(model, name, {
+        save_weights(model, name, {
             'trained': time.strftime('%Y-%m-%d'),
             'data': f'{data.name}, {len(data.x_train):,} training images',
             'seed': arguments.seed,
             'epochs': len(history),
-            'batch_size': batch_size,
             'precision': 'float32' if name == 'latent-constraints' else native_precision(),
             'seconds': round(sum(epoch['seconds'] for epoch in history)),
             'backend': backend,
