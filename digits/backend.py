@@ -25,11 +25,11 @@ def without_greetings():
     file descriptor 2 and not to `sys.stderr`.
     """
     try:
-        stderr = os.dup(2)
-    except OSError:  # It is closed, so that there is nothing to hold back.
+        stderr, held = os.dup(2), tempfile.TemporaryFile()
+    except OSError:  # It is closed, so that there is nothing to hold back, or the disk is full.
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    with held:
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -49,9 +49,12 @@ def few_digits(digits):
 @pytest.fixture(scope='session')
 def pretrained():
     """The pretrained models, each loaded once."""
-    import vae_opt_util
+    import alternatives
+    from vae_opt_util import MODELS, load_pretrained
 
-    return {name: vae_opt_util.load_pretrained(name) for name in vae_opt_util.PRETRAINED}
+    return {name: load_pretrained(name) for name in MODELS} | {
+        'vae-conditional': alternatives.load_conditional_vae(),
+        'latent-constraints': alternatives.load_latent_constraints()}
 
 
 @pytest.fixture

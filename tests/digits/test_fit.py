@@ -1,36 +1,35 @@
-"""The training loop and its checkpoints, on a small network; tests/vae_opt_util has those of the models."""
+"""Training by Keras's `fit` and its checkpoints, on a small network; tests/vae_opt_util has those of the models."""
 
 import json
-import logging
 
 import numpy as np
 import pytest
 
 from digits.backend import keras, layers
-from digits.training import Checkpoint, Examples, Recipe, averaged_weights, check_recipe, fit
+from digits.training import Batches, Checkpoint, Recipe, fit
 from latent_search import Interrupted
-
-SETTINGS = {'name': 'small', 'recipe': {'batch_size': 8}}
 
 
 @pytest.fixture
 def examples(rng):
     x = rng.normal(size=(44, 3)).astype('float32')
-    return Examples(x[:32], x[:32].sum(axis=1, keepdims=True)), Examples(x[32:], x[32:].sum(axis=1, keepdims=True))
+    y = x.sum(axis=1, keepdims=True)
+    return (x[:32], y[:32]), (x[32:], y[32:])
 
 
-def small_model(ema_momentum=0.0):
+def small_model(recipe, output=lambda tensor: tensor):
     keras.utils.set_random_seed(3)
     x = layers.Input((3,))
-    model = keras.Model(x, layers.Dense(1)(layers.Dropout(0.1, seed=0)(layers.Dense(4, activation='tanh')(x))))
-    model.compile(keras.optimizers.RMSprop(use_ema=ema_momentum != 0, ema_momentum=ema_momentum), 'mse')
+    tensor = layers.Dense(1, name='last')(layers.Dropout(0.1, seed=0)(layers.Dense(4, activation='tanh')(x)))
+    model = keras.Model(x, output(tensor))
+    model.compile(recipe.optimizer(32), 'mse')
     return model
 
 
-def trained(examples, epochs, checkpoint=None, seed=0, **options):
-    model = small_model()
-    recipe = Recipe(epochs, batch_size=8, learning_rate=0.02)
-    history = fit(model, recipe, *examples, seed=seed, checkpoint=checkpoint, **options)
+def trained(examples, recipe=None, **options):
+    recipe = recipe or Recipe(3, batch_size=8, learning_rate=0.02)
+    model = small_model(recipe)
+    history = fit(model, *examples, recipe, 'small', **options)
     return [weights.copy() for weights in model.get_weights()], [without_time(epoch) for epoch in history]
 
 
@@ -39,7 +38,7 @@ def without_time(epoch):
 
 
 def same(first, second):
-    return all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def folder_in(parent):
@@ -50,193 +49,189 @@ def folder_in(parent):
 
 @pytest.mark.backends
 def test_learning_curve(examples):
-    _, history = trained(examples, epochs=6)
+    recipe = Recipe(6, batch_size=8, learning_rate=0.02)
+    model = small_model(recipe)
 
-    assert [set(epoch) for epoch in history] == [{'loss', 'val_loss'}] * 6
+    history = fit(model, *examples, recipe, 'small')
+
+    assert [set(epoch) for epoch in history] == [{'loss', 'val_loss', 'seconds'}] * 6
     assert history[-1]['loss'] < history[0]['loss'] and history[-1]['val_loss'] < history[0]['val_loss']
+    predicted = model.predict_on_batch(examples[1][0])
+    assert history[-1]['val_loss'] == pytest.approx(np.square(predicted - examples[1][1]).mean(), rel=1e-4)
 
 
-def test_val_loss_is_that_of_the_test_examples(examples):
-    model = small_model()
+def test_single_named_output_is_named_in_the_learning_curve(examples):
+    (x, y), (x_test, y_test) = examples
+    recipe = Recipe(1)
+    model = small_model(recipe, lambda tensor: {'value': tensor})
 
-    history = fit(model, Recipe(1, batch_size=8), *examples)
+    epoch, = fit(model, (x, {'value': y}), (x_test, {'value': y_test}), recipe, 'small')
 
-    predicted = model.predict_on_batch(examples[1].inputs)
-    assert history[0]['val_loss'] == pytest.approx(np.square(predicted - examples[1].targets).mean(), rel=1e-4)
-    assert history[0]['seconds'] > 0
-
-
-def test_losses_are_means_over_examples_not_over_batches(examples):
-    x, y = examples[0]
-    model = small_model()
-    seen = []
-
-    def loss_parts(logs):
-        seen.append(logs['loss'])
-        return {'part': float(len(seen))}
-
-    uneven = Examples(x[:18], y[:18])
-    history = fit(model, Recipe(1, batch_size=8), uneven, uneven, loss_parts=loss_parts)
-
-    assert history[0]['part'] == pytest.approx((8 * 1 + 8 * 2 + 2 * 3) / 18) and history[0]['val_part'] == 4
+    assert epoch['value_loss'] == epoch['loss'] and epoch['val_value_loss'] == epoch['val_loss']
 
 
-def test_several_inputs_and_outputs(rng):
-    x = rng.normal(size=(10, 2)).astype('float32')
-    examples = Examples([x, 2 * x], [x, 3 * x])
+def test_batches_hold_each_example_once_an_epoch_in_an_order_of_seed_and_epoch():
+    x = np.arange(10)
+    batches = Batches((x, 2 * x), {'y': 3 * x}, batch_size=4, seed=1)
 
-    inputs, targets = examples.rows(np.array([4, 1]))
+    def order(batches):
+        parts = [batches[i] for i in range(len(batches))]
+        assert [len(inputs[0]) for inputs, _ in parts] == [4, 4, 2]
+        for (first, second), targets in parts:
+            np.testing.assert_array_equal(second, 2 * first)
+            np.testing.assert_array_equal(targets['y'], 3 * first)
+        return [row for (first, _), _ in parts for row in first]
 
-    assert len(examples) == 10
-    for parts, factors in ((inputs, (1, 2)), (targets, (1, 3))):
-        for part, factor in zip(parts, factors, strict=True):
-            np.testing.assert_array_equal(part, factor * x[[4, 1]])
+    first = order(batches)
+    batches.start_epoch(1)
+    second = order(batches)
+    batches.start_epoch(0)
+
+    assert sorted(first) == sorted(second) == list(x) and first != second and order(batches) == first
+    assert order(Batches((x, 2 * x), {'y': 3 * x}, batch_size=4, seed=2)) != first
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize('ema_momentum', [0.0, 0.5])
 @pytest.mark.parametrize('interrupted_after', [1, 2])
-def test_interrupted_training_goes_on_as_the_uninterrupted_one(interrupted_after, examples, tmp_path):
-    class Stopped(Checkpoint):
-        def write(self, model, history):
-            super().write(model, history)
-            if len(history) == interrupted_after:
-                raise KeyboardInterrupt
+def test_interrupted_training_goes_on_as_the_uninterrupted_one(interrupted_after, ema_momentum, examples, tmp_path,
+                                                               monkeypatch):
+    recipe = Recipe(3, batch_size=8, learning_rate=0.02, ema_momentum=ema_momentum)
+    write = Checkpoint.write
 
-    with pytest.raises(Interrupted) as interrupted:
-        trained(examples, 3, Stopped(tmp_path, SETTINGS), name='small')
+    def write_and_interrupt(checkpoint, model, epoch):
+        write(checkpoint, model, epoch)
+        if len(checkpoint.history) == interrupted_after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
+        patch.setattr(Checkpoint, 'write', write_and_interrupt)
+        trained(examples, recipe, folder=tmp_path)
     assert str(interrupted.value) == (
         f'Training of small stopped in epoch {interrupted_after + 1} of 3. Finished epochs are kept in '
         f'{folder_in(tmp_path)}. Running it again continues with epoch {interrupted_after + 1}.')
-    resumed, history = trained(examples, 3, Checkpoint(tmp_path, SETTINGS))
+    weights, history = trained(examples, recipe, folder=tmp_path)
+    at_once, expected = trained(examples, recipe)
 
-    weights, expected = trained(examples, 3)
-    assert same(resumed, weights)
-    for epoch, as_expected in zip(history, expected, strict=True):
-        assert epoch == pytest.approx(as_expected, rel=1e-4)
+    assert same(weights, at_once) and history == expected
+    weights, history = trained(examples, recipe, folder=tmp_path)  # It is finished, and read back.
+    assert same(weights, at_once) and history == expected
 
 
-def test_interrupted_training_without_a_checkpoint_says_that_nothing_is_kept(examples):
-    def interrupt(logs):
+def test_interrupted_training_without_a_folder_says_that_nothing_is_kept(examples, monkeypatch):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match='stopped in epoch 1 of 2. Nothing of it is kept'):
-        fit(small_model(), Recipe(2), *examples, loss_parts=interrupt)
+    monkeypatch.setattr(Checkpoint, 'write', interrupt)
+    with pytest.raises(Interrupted, match='stopped in epoch 1 of 3. Nothing of it is kept'):
+        trained(examples)
 
 
 def test_seed_governs_order_and_random_layers(examples):
-    first, again, other = (trained(examples, 1, seed=seed)[0] for seed in (0, 0, 1))
+    first, again, other = (trained(examples, seed=seed)[0] for seed in (0, 0, 1))
 
     assert same(first, again) and not same(first, other)
 
 
-def test_finished_training_is_read_back(examples, tmp_path, caplog, capfd):
-    caplog.set_level(logging.INFO, logger='digits')
-    weights, history = trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
-    capfd.readouterr()
-
-    again, read_back = trained(examples, 2, Checkpoint(tmp_path, SETTINGS), name='small')
-
-    assert same(again, weights) and read_back == history
-    assert caplog.messages == [f'small: epochs 1 to 2 of 2 read back from {folder_in(tmp_path)}']
-    assert 'small: 100%' in capfd.readouterr().out
-
-
-def test_crash_between_learning_curve_and_weights(examples, tmp_path):
-    _, history = trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
-    written = folder_in(tmp_path) / 'history.json'
-    state = json.loads(written.read_text())
-    state['history'].append({'loss': -1.0})
-    written.write_text(json.dumps(state))
-
-    _, resumed = trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
-
-    assert resumed[0] == history[0] and resumed[1]['loss'] > 0
-
-
-def test_checkpoints_of_other_settings_are_left_alone(examples, tmp_path):
-    trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
+def test_each_training_has_a_folder_of_its_own(examples, tmp_path):
+    (x, y), test_set = examples
+    trained(examples, folder=tmp_path)
     files = {path: path.read_bytes() for path in folder_in(tmp_path).iterdir()}
+    recipe = Recipe(1, batch_size=8)
+    other_loss = small_model(recipe)
+    other_loss.compile(recipe.optimizer(32), 'mae')
 
-    _, history = trained(examples, 1, Checkpoint(tmp_path, SETTINGS | {'recipe': {'batch_size': 4}}))
+    trained(examples, folder=tmp_path, seed=1)
+    trained(examples, recipe, folder=tmp_path)
+    trained(((x, 2 * y), test_set), folder=tmp_path)
+    fit(other_loss, *examples, recipe, 'small', folder=tmp_path)
 
-    assert len(history) == 1 and len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 5
     assert {path: path.read_bytes() for path in files} == files
 
 
-def test_damaged_checkpoint(examples, tmp_path):
-    trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
+def test_crash_between_learning_curve_and_weights(examples, tmp_path):
+    _, expected = trained(examples, folder=tmp_path)
     folder = folder_in(tmp_path)
-    weights = folder / 'epoch-001.weights.h5'
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r'epoch-001\.weights\.h5 cannot be read'):
-        trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
+    history = json.loads((folder / 'history.json').read_text())
+    (folder / 'history.json').write_text(json.dumps([*history, {'loss': -1.0}]))
 
-    (folder / 'history.json').write_text('{')
-    with pytest.raises(ValueError, match=r'history\.json is damaged.*Delete its folder'):
-        trained(examples, 2, Checkpoint(tmp_path, SETTINGS))
+    assert trained(examples, folder=tmp_path)[1] == expected
 
 
-@pytest.mark.parametrize('part', ['loss', 'val_loss'])
-def test_diverged_training_keeps_earlier_epochs(part, examples, tmp_path):
-    trained(examples, 1, Checkpoint(tmp_path, SETTINGS))
-    diverging = [Examples(of.inputs * np.float32(np.nan if part.startswith('val') == is_test else 1), of.targets)
-                 for is_test, of in enumerate(examples)]
+def test_damaged_checkpoint(examples, tmp_path):
+    trained(examples, folder=tmp_path)
+    weights = folder_in(tmp_path) / 'epoch-3.weights.h5'
+    content = weights.read_bytes()
+    weights.write_bytes(content[:1000])
+    with pytest.raises(ValueError, match=r'The checkpoint .*small-.* is damaged \(.*Delete it to train anew'):
+        trained(examples, folder=tmp_path)
 
-    with pytest.raises(FloatingPointError, match="'small' diverged in epoch 2.*nan"):
-        trained(diverging, 2, Checkpoint(tmp_path, SETTINGS), name='small')
-    assert [path.name for path in folder_in(tmp_path).glob('*.h5')] == ['epoch-001.weights.h5']
-
-
-def test_learning_rate_of_a_recipe():
-    recipe = Recipe(3, learning_rate_decay=0.5, warm_up_steps=2)
-
-    rates = [recipe.learning_rate_at(step, 4) for step in range(12)]
-
-    np.testing.assert_allclose(rates, 0.001 * np.array([1 / 3, 2 / 3, 1, 1, *[0.5] * 4, *[0.25] * 4]))
-    assert Recipe(2, learning_rate=0.5).learning_rate_at(7, 4) == 0.5
+    weights.write_bytes(content)
+    (folder_in(tmp_path) / 'history.json').write_text('{')
+    with pytest.raises(ValueError, match='is damaged'):
+        trained(examples, folder=tmp_path)
 
 
-def test_learning_rate_of_each_step_is_the_recipes(examples):
-    recipe = Recipe(2, batch_size=8, learning_rate_decay=0.1, warm_up_steps=2)
-    model = small_model()
-    rates = []
+@pytest.mark.parametrize('part', [0, 1], ids=['training', 'test'])
+def test_diverged_training_keeps_no_epoch(part, examples, tmp_path):
+    sets = [(x * np.float32(np.nan if index == part else 1), y) for index, (x, y) in enumerate(examples)]
 
-    class Recorded:
-        """The model, of which each learning rate is noted."""
-
-        def __getattr__(self, name):
-            return getattr(model, name)
-
-        def train_on_batch(self, *arguments, **keywords):
-            rates.append(float(model.optimizer.learning_rate))
-            return model.train_on_batch(*arguments, **keywords)
-
-    fit(Recorded(), recipe, *examples)
-
-    np.testing.assert_allclose(rates, [recipe.learning_rate_at(step, 4) for step in range(8)], rtol=1e-6)
+    with pytest.raises(FloatingPointError, match='Training of small diverged in epoch 1.*nan'):
+        trained(sets, folder=tmp_path)
+    assert not list(tmp_path.rglob('*.h5'))
 
 
 @pytest.mark.backends
-def test_moving_averages_are_measured(examples, rng):
-    model = small_model(ema_momentum=0.75)
-    history = fit(model, Recipe(2, batch_size=8), *examples)
-    last = [weights.copy() for weights in model.get_weights()]
+def test_learning_rates_and_moving_averages_are_the_recipes(examples):
+    """Compared with RMSprop and the averages written out in NumPy, on a linear model of one weight."""
+    x = examples[0][0][:, :1]
+    recipe = Recipe(2, batch_size=32, learning_rate=0.1, warm_up_steps=1, ema_momentum=0.25)
+    inputs = layers.Input((1,))
+    model = keras.Model(inputs, layers.Dense(1, use_bias=False, kernel_initializer='zeros')(inputs))
+    model.compile(recipe.optimizer(8 * 32), 'mse')  # As if there were 16 steps: the averages' momentum is 0.25.
+    np.testing.assert_allclose([float(model.optimizer.learning_rate)], [0.05])
 
-    with averaged_weights(model):
-        averages = [weights.copy() for weights in model.get_weights()]
-        measured = float(model.test_on_batch(*examples[1]))
+    fit(model, (x, 3 * x), (x, 3 * x), recipe, 'linear')
 
-    assert history[-1]['val_loss'] == pytest.approx(measured, rel=1e-4)
-    assert not same(averages, last) and same(model.get_weights(), last)
+    weight, square, average = 0.0, 0.0, 0.0
+    for step in range(2):
+        gradient = 2 * np.mean(x * (weight * x - 3 * x))
+        square = 0.9 * square + 0.1 * gradient ** 2
+        weight -= 0.1 * min(1, (step + 1) / 2) * gradient / (np.sqrt(square) + 1e-7)
+        average = weight if step == 0 else 0.25 * average + 0.75 * weight
+    assert float(model.get_weights()[0][0, 0]) == pytest.approx(average, rel=1e-4)
+    assert abs(average - weight) > 1e-3
+
+
+def rates(recipe, num, steps):
+    return [float(recipe.optimizer(num)._learning_rate(step)) for step in range(steps)]
+
+
+def test_learning_rates_of_a_recipe():
+    np.testing.assert_allclose(rates(Recipe(5, batch_size=1, learning_rate=0.3, warm_up_steps=2), 4, 5),
+                               [0.1, 0.2, 0.3, 0.3, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(rates(Recipe(3, batch_size=1, learning_rate_decay=0.5), 4, 12),
+                               0.001 * np.repeat([1, 0.5, 0.25], 4), rtol=1e-6)
+
+
+def test_few_steps_shorten_warm_up_and_averages():
+    recipe = Recipe(15, warm_up_steps=300, ema_momentum=0.998)
+
+    assert recipe.optimizer(60_000).ema_momentum == 0.998
+    assert rates(recipe, 1437, 36)[34:] == pytest.approx([0.001, 0.001]) and rates(recipe, 1437, 36)[33] < 0.001
+    assert 0.98 < recipe.optimizer(1437).ema_momentum < 0.99
+    assert not Recipe(1, ema_momentum=0.9).optimizer(10).use_ema
 
 
 @pytest.mark.parametrize('numbers, message', [
     ({'epochs': 0}, 'epochs must be an integer of at least 1'), ({'batch_size': 1.5}, 'batch_size must be an integer'),
     ({'warm_up_steps': -1}, 'warm_up_steps must be an integer of at least 0')])
-def test_bad_recipe(numbers, message, examples):
+def test_bad_recipe(numbers, message):
     with pytest.raises(ValueError, match=message):
-        fit(small_model(), Recipe(1)._replace(**numbers), *examples)
+        Recipe(1)._replace(**numbers).optimizer(32)
 
 
-def test_numpys_integers_are_written_as_integers():
-    assert json.dumps(check_recipe(Recipe(np.int64(2), batch_size=np.int32(8)))._asdict())
+def test_bad_precision(examples):
+    with pytest.raises(ValueError, match='precision must be .auto., .float32. or .mixed_bfloat16., got .float16.'):
+        trained(examples, precision='float16')

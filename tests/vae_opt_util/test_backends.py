@@ -20,13 +20,16 @@ import sys
 
 import numpy as np
 
+from alternatives import load_conditional_vae, load_latent_constraints
 from digits.backend import keras
-from vae_opt_util import PRETRAINED, load_pretrained, predict
+from digits.measures import predict
+from vae_opt_util import MODELS, load_pretrained
 
 rng = np.random.default_rng(0)
 outputs = {}
-for name in PRETRAINED:
-    model = load_pretrained(name)
+models = {name: load_pretrained(name) for name in MODELS} | {
+    'vae-conditional': load_conditional_vae(), 'latent-constraints': load_latent_constraints()}
+for name, model in models.items():
     parts = [model.get_layer('encoder'), model.get_layer('decoder')] if name.startswith('vae') else [model]
     for part in parts:
         inputs = [rng.random((20, *tensor.shape[1:]), dtype='float32') for tensor in part.inputs]
@@ -41,13 +44,13 @@ import json
 
 from digits.backend import keras
 from digits.data import Data, load_data
-from vae_opt_util import recipe_for, train
+from vae_opt_util import MODELS, train
 
 digits = load_data('digits')
 digits = Data('few digits', digits.x_train[:256], digits.y_train[:256], digits.x_test[:64], digits.y_test[:64])
 for distribution in None, keras.distribution.DataParallel():
     keras.distribution.set_distribution(distribution)
-    model, history = train('classifier', digits, recipe=recipe_for('classifier', epochs=2, batch_size=32))
+    model, history = train('classifier', digits, recipe=MODELS['classifier'].recipe._replace(epochs=2, batch_size=32))
     devices = max(len(variable.value.sharding.device_set) for variable in model.variables)
     print(json.dumps({'devices': devices, 'history': history}))
 """

@@ -4,13 +4,9 @@ from scipy.stats import chi, multivariate_normal
 
 from digits.backend import keras, layers
 from latent_search import create_grid
-from vae_opt_util import (
-    create_classifier,
+from digits.objectives import (
     create_decode_classify,
-    create_decoder,
     create_nll,
-    create_nll_predict,
-    create_predictor,
     nll_all_targets,
     nll_minima,
     nll_norm,
@@ -18,6 +14,7 @@ from vae_opt_util import (
     nll_prior,
     probability_floor,
 )
+from vae_opt_util import create_classifier, create_decoder, create_predictor
 
 pytestmark = pytest.mark.backends
 
@@ -55,7 +52,7 @@ def test_floor_of_the_objective():
 def test_predictor_objective(stub):
     t = np.array([[0.0, 0.0], [0.1, 0.2], [-0.3, 0.1], [1.0, -0.5]])
 
-    nll = create_nll_predict(stub, 3)(t)
+    nll = create_nll(stub, 3)(t)
 
     assert nll.shape == (4, 1) and nll.dtype == np.float64
     np.testing.assert_allclose(nll, nll_prior(t) - np.log(known_probs(t) + 1e-8)[:, np.newaxis], rtol=1e-5)
@@ -65,7 +62,7 @@ def test_floor_caps_the_label_term(stub):
     t = np.array([[-3.0, -3.0]])
 
     assert known_probs(t)[0] < 1e-20
-    np.testing.assert_allclose(create_nll_predict(stub, 3)(t) - nll_prior(t), -np.log(1e-8), rtol=1e-6)
+    np.testing.assert_allclose(create_nll(stub, 3)(t) - nll_prior(t), -np.log(1e-8), rtol=1e-6)
 
 
 def test_decode_classify_objective_is_the_composition(rng):
@@ -74,12 +71,12 @@ def test_decode_classify_objective_is_the_composition(rng):
     probs = classifier.predict_on_batch(decoder.predict_on_batch(t.astype('float32')))
 
     for target in range(10):
-        np.testing.assert_allclose(create_nll(decoder, classifier, target)(t),
+        np.testing.assert_allclose(create_nll(create_decode_classify(decoder, classifier), target)(t),
                                    nll_prior(t) - np.log(probs[:, [target]] + 1e-8), rtol=1e-5)
 
 
 def test_objectives_are_pure(rng):
-    nll = create_nll(create_decoder(2), create_classifier(), 4)
+    nll = create_nll(create_decode_classify(create_decoder(2), create_classifier()), 4)
     t = rng.normal(size=(3, 2))
     before = t.copy()
 
@@ -99,13 +96,13 @@ def test_grid_is_evaluated_once_for_all_targets(stub, monkeypatch, rng):
 
     assert nll.shape == (1200, 10) and batches == [500, 500, 200]
     for target in (0, 3):
-        np.testing.assert_allclose(nll[:, [target]], create_nll_predict(stub, target)(t), rtol=1e-6)
+        np.testing.assert_allclose(nll[:, [target]], create_nll(stub, target)(t), rtol=1e-6)
 
 
 @pytest.mark.skipif(keras.backend.backend() == 'torch', reason='Keras does not compile with PyTorch')
 def test_an_evaluation_is_one_compiled_call(monkeypatch):
     decoder, classifier = create_decoder(2), create_classifier()
-    nll = create_nll(decoder, classifier, 0)
+    nll = create_nll(create_decode_classify(decoder, classifier), 0)
     nll(np.zeros((1, 2)))
     called = []
     predict_on_batch = keras.Model.predict_on_batch
@@ -122,9 +119,7 @@ def test_an_evaluation_is_one_compiled_call(monkeypatch):
 @pytest.mark.parametrize('target', [-1, 10, 2.0, '4', None])
 def test_unknown_target(stub, target):
     with pytest.raises(ValueError, match='target must be a label, an integer from 0 to 9'):
-        create_nll_predict(stub, target)
-    with pytest.raises(ValueError, match='target must be a label, an integer from 0 to 9'):
-        create_nll(create_decoder(2), create_classifier(), target)
+        create_nll(stub, target)
 
 
 @pytest.mark.parametrize('t, message', [
@@ -137,7 +132,7 @@ def test_unknown_target(stub, target):
 ])
 def test_bad_points(stub, t, message):
     with pytest.raises(ValueError, match=message):
-        create_nll_predict(stub, 0)(t)
+        create_nll(stub, 0)(t)
     with pytest.raises(ValueError, match=message):
         nll_all_targets(stub, t)
 
@@ -210,9 +205,8 @@ def test_density_of_the_norm(d, rng):
 def test_objective_with_the_density_of_the_norm(stub, rng):
     """Infinite at the origin, where it is capped: a search needs finite values."""
     t = np.vstack((np.zeros((1, 2)), rng.normal(size=(20, 2))))
-    nll = create_nll_predict(stub, 3, nll_norm)(t)
+    nll = create_nll(stub, 3, nll_norm)(t)
 
-    np.testing.assert_allclose(nll, create_nll_predict(stub, 3)(t) - nll_prior(t) + nll_norm(t), rtol=1e-6)
+    np.testing.assert_allclose(nll, create_nll(stub, 3)(t) - nll_prior(t) + nll_norm(t), rtol=1e-6)
     assert (nll >= nll_norm(t) - 1e-7).all() and np.isfinite(nll).all()
     np.testing.assert_allclose(nll_all_targets(stub, t, nll_norm)[:, [3]], nll)
-    np.testing.assert_allclose(create_nll(create_decoder(2), create_classifier(), 3, nll_norm)(t).shape, (21, 1))

@@ -1,22 +1,14 @@
-"""Reading what a search found, and the thin wrappers around figures."""
+"""Reading the images of the best points of a search."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import vae_opt_util
-from vae_opt_util import (
-    assess_top,
-    create_classifier,
-    create_decoder,
-    create_judge,
-    mean_pixel_distance,
-    nll_prior,
-    plot_architecture,
-    predict,
-    top,
-)
+from digits.measures import assess_top, mean_pixel_distance, predict
+from digits.objectives import nll_prior
+from latent_search import top
+from vae_opt_util import create_classifier, create_decoder, create_judge
 
 
 @pytest.fixture
@@ -28,7 +20,7 @@ def search(rng):
 def test_assess_top(search):
     decoder, classifier, judge = create_decoder(2), create_classifier(), create_judge()
     points, values = top(search, 5)
-    images = predict(decoder, points.astype('float32'), '')
+    images = predict(decoder, points, '')
 
     assessed = assess_top(search, 3, decoder, classifier, judge, num=5)
 
@@ -52,14 +44,3 @@ def test_assess_top_of_a_search_without_evaluations(search):
     search.X, search.Y = search.X[:0], search.Y[:0]
     with pytest.raises(ValueError, match='no evaluations'):
         assess_top(search, 3, None, None, None)
-
-
-def test_architecture_shows_the_predictors_weight():
-    texts = [text.get_text() for text in plot_architecture(2).axes[0].texts]
-
-    assert '20 × predictor loss' in texts
-
-
-def test_all_public_names_exist():
-    names = vae_opt_util.__all__
-    assert len(names) == len(set(names)) and all(hasattr(vae_opt_util, name) for name in names)
