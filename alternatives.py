@@ -66,7 +66,7 @@ def create_conditional_decoder(latent_dim):
 
     x = layers.Concatenate(name='with_label')([t, label])
     for layer in create_decoder(latent_dim + num_labels).layers[1:]:
-        x = layer(x)
+        x = layer.from_config(layer.get_config())(x)
 
     return keras.Model([t, label], x, name='decoder')
 
@@ -115,10 +115,13 @@ def generate(vae, target, num, seed=0):
         float32 (num, 28, 28, 1) in (0, 1).
 
     Raises:
-        ValueError: `target` is not a label, or `num` is not a positive integer.
+        ValueError: the VAE is not conditional, `target` is not a label, or `num` is not a positive integer.
     """
     check_target(target)
     decoder = vae.get_layer('decoder')
+    if len(decoder.inputs) != 2:
+        raise ValueError('generate needs a conditional VAE, whose decoder takes a label. `load_conditional_vae()` '
+                         'returns one.')
     t = sample_prior(num, decoder.inputs[0].shape[1], seed)
     return predict(decoder, [t.astype('float32'), one_hot(np.full(num, target))], 'decode')
 

@@ -60,22 +60,6 @@ def searches_table(searches, minima):
         'best (nats)', 'ten best distinct read as the digit', 'seconds')], rows
 
 
-def top_table(found, minima, real_distance):
-    """The best distinct points of a search for each target: their values, how they are read, how much they differ.
-
-    Args:
-        found: a dict from targets to what `vae_opt_util.assess_top` returns.
-        minima: the minimum of each label's objective, (10,), nats.
-        real_distance: mean distance of two real images of one label; see `measures.mean_distance_of_labels`.
-    """
-    return (['target', 'best (nats)', 'minimum on the grid (nats)', 'tenth distinct − best (nats)',
-             'classifier: p > 50%', 'read as target by the judge', 'mean distance of two images (pixels)'],
-            [[target, f"{of_target['values'][0]:.3f}", f'{minima[target]:.3f}', f"{np.ptp(of_target['values']):.2f}",
-              f"{(of_target['classifier'] > 0.5).mean():.0%}", f"{(of_target['read'] == target).mean():.0%}",
-              f"{of_target['diversity']:.2f}"] for target, of_target in found.items()]
-            + [['real images of one label', '', '', '', '', '', f'{real_distance:.2f}']])
-
-
 def variations_table(around, found):
     """How far variations of the best points may go: the widest radius at which the judge still agrees.
 

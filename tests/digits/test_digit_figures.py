@@ -12,6 +12,7 @@ from digits.figures import (
     plot_learning_curves,
     plot_nll,
     plot_principal_components,
+    plot_progress,
     plot_reconstructions,
     plot_top,
     plot_top_beside,
@@ -52,27 +53,17 @@ def test_images(rng):
 
 
 def test_learning_curves():
-    histories = {'vae': [{'reconstruction': 9.0, 'kl': 1.0, 'val_reconstruction': 8.0, 'val_kl': 2.0},
-                         {'reconstruction': 7.0, 'kl': 3.0, 'val_reconstruction': 6.0, 'val_kl': 4.0}],
+    histories = {'vae': [{'loss': 0, 'vae_loss': loss, 'val_vae_loss': loss - 1, 'predictor_loss': 2.0,
+                          'val_predictor_loss': 3.0} for loss in (180.0, 150.0, 140.0)],
                  'judge': [{'loss': 0.5, 'val_loss': 0.4}]}
 
     figure = plot_learning_curves(histories, 'Losses')
 
-    lines = {axis.get_title(): [line.get_ydata() for line in axis.lines] for axis in figure.axes}
-    np.testing.assert_array_equal(lines['Reconstruction (nats)'], [[8, 6], [9, 7]])
-    np.testing.assert_array_equal(lines['KL divergence (nats)'], [[2, 4], [1, 3]])
-    np.testing.assert_array_equal(lines['Cross-entropy (nats)'], [[0.4], [0.5]])
-    assert figure.get_suptitle().startswith('Losses')
-
-
-def test_learning_curves_end_where_later_epochs_do():
-    histories = {'vae': [{'reconstruction': loss, 'val_reconstruction': loss} for loss in (180.0, 150.0, 140.0)],
-                 'judge': [{'loss': loss, 'val_loss': loss} for loss in (0.5, 0.49, 0.4)]}
-
-    figure = plot_learning_curves(histories, 'Losses')
-
-    assert 150 < figure.axes[0].get_ylim()[1] < 160 and figure.axes[3].get_ylim()[1] > 0.5
-    assert 'The first epoch may lie above the panel' in figure.get_suptitle()
+    lines = {axis.get_title(): [line.get_ydata().tolist() for line in axis.lines] for axis in figure.axes}
+    assert list(lines.values()) == [[[179, 149, 139], [180, 150, 140]], [[3] * 3, [2] * 3], [[0.4], [0.5]]]
+    assert list(lines)[0] == '−ELBO (nats)' and figure.get_suptitle().startswith('Losses')
+    assert 150 < figure.axes[0].get_ylim()[1] < 160  # The first epoch is left out.
+    assert 'vae 139' in figure.alt and 'judge 0.4' in figure.alt
 
 
 def test_latent_spaces(rng):
@@ -257,3 +248,21 @@ def test_plot_constrained(rng):
     axis = figure.axes[0]
     assert axis.get_title() == 'actor' and axis.get_xlabel() == '$t_1$' and axis.get_ylim()[0] < -6
     assert sorted(len(points.get_offsets()) for points in axis.collections) == [7] * 10 + [50]
+
+
+def test_progress_of_searches(rng):
+    gx, gy, t = create_grid(SQUARE, 9)
+    nll = prior(t)[:, 0]
+    searches = {name: (points, prior(points)) for name, points in (('a', rng.normal(size=(6, 2))),
+                                                                   ('b', rng.normal(size=(6, 2))))}
+
+    figure = plot_progress(gx, gy, nll, searches, [2, 6], 'two searches')
+
+    for row, (name, (points, values)) in zip(np.reshape(figure.axes[:4], (2, 2)), searches.items(), strict=True):
+        assert row[0].get_ylabel().startswith(name)
+        for axis, num in zip(row, (2, 6), strict=True):
+            best = values[:num].argmin()
+            np.testing.assert_array_equal(axis.lines[0].get_xydata(), points[:num])
+            np.testing.assert_array_equal(axis.lines[1].get_xydata(), points[[best]])
+            assert axis.get_title() == f'{num} evaluations, best {values[best, 0]:.3f} nats'
+            np.testing.assert_allclose(axis.collections[0].get_array().ravel(), nll)

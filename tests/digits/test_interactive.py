@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 from notebook_helpers import notebook_runner
 
-from digits.interactive import (
-    InteractiveFigure,
-    explore_latent_space,
-    plot_evaluations,
-    plot_point,
-    replay_evaluations,
-)
+from digits.interactive import InteractiveFigure, explore_latent_space, plot_point
+from digits.measures import predict
+from digits.objectives import nll_all_targets
 from latent_search import create_grid
 from latent_search.figures import describe
 
@@ -48,8 +44,6 @@ def image_in(axis):
 
 
 def test_explore_latent_space(vae, drawn):
-    from vae_opt_util import nll_all_targets, predict
-
     decoder, predictor = vae.get_layer('decoder'), vae.get_layer('predictor')
     objective = nll_all_targets(predictor, GRID)
 
@@ -65,48 +59,23 @@ def test_explore_latent_space(vae, drawn):
     assert len(drawn) == 4 and plt.get_fignums() == []
     assert plane.get_title() == (f'predictor: {nll_all_targets(predictor, t)[0, 7]:.2f} nats\n'
                                  f'(minimum {objective[:, 7].min():.2f})')
-    np.testing.assert_allclose(image_in(image), predict(decoder, t.astype('float32'), '')[0, ..., 0])
+    np.testing.assert_allclose(image_in(image), predict(decoder, t, '')[0, ..., 0])
     np.testing.assert_allclose([bar.get_height() for bar in bars.patches],
-                               predict(predictor, t.astype('float32'), '')[0], rtol=1e-6)
+                               predict(predictor, t, '')[0], rtol=1e-6)
     assert bars.get_xticklabels()[7].get_weight() == 'bold' != bars.get_xticklabels()[4].get_weight()
     np.testing.assert_array_equal(plane.lines[1].get_xydata(), t)
     assert (explorer.controls['t_1'].min, explorer.controls['t_2'].max) == (-4, 3)
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    ({'label_probs': {}}, 'the same names'),
+    ({'readers': {}}, 'the same names'),
     ({'objectives': {'predictor': np.zeros((3, 10))}}, r'must have shape \(400, 10\)'),
     ({'target': 10}, 'target'),
 ])
 def test_explore_latent_space_checks_its_arguments(change, message):
-    arguments = {'objectives': {'predictor': np.zeros((400, 10))}, 'label_probs': {'predictor': None}, 'decoder': None}
+    arguments = {'objectives': {'predictor': np.zeros((400, 10))}, 'readers': {'predictor': None}, 'decoder': None}
     with pytest.raises(ValueError, match=message):
         explore_latent_space(GX, GY, **{**arguments, **change})
-
-
-def test_replay_evaluations(vae, drawn, rng):
-    from vae_opt_util import predict
-
-    decoder, points = vae.get_layer('decoder'), rng.uniform(-3, 3, size=(5, 2))
-    values = np.array([[9.0], [3.0], [7.0], [2.5], [4.0]])
-
-    replay = replay_evaluations(GX, GY, NLL, points, values, decoder, 'a search')
-    replay.controls['evaluation'].value = 3
-
-    images = predict(decoder, points.astype('float32'), '')[..., 0]
-    plane, last, best, curve = drawn[-1].axes
-    assert [len(plane.lines[1].get_xydata()) for plane in (drawn[0].axes[0], plane)] == [5, 3]
-    np.testing.assert_allclose(image_in(last), images[2])
-    np.testing.assert_allclose(image_in(best), images[1])
-    assert last.get_title() == 'evaluation 3\n7.000 nats' and best.get_title() == 'best so far (2)\n3.000 nats'
-    np.testing.assert_array_equal(curve.lines[3].get_ydata(), [9, 3, 3])
-
-
-def test_replay_evaluations_checks_its_arguments():
-    with pytest.raises(ValueError, match=r'Points must be numbers with shape \(n, 2\)'):
-        replay_evaluations(GX, GY, NLL, np.zeros((3, 10)), np.zeros((3, 1)), None, '')
-    with pytest.raises(ValueError, match=r'nll must have shape \(400,\)'):
-        replay_evaluations(GX, GY, NLL[:-1], np.zeros((3, 2)), np.zeros((3, 1)), None, '')
 
 
 def test_two_objectives_side_by_side():
@@ -119,19 +88,13 @@ def test_two_objectives_side_by_side():
 
 
 def test_map_lies_where_its_grid_does():
-    figure = plot_evaluations(GX, GY, NLL, np.zeros((1, 2)), np.ones(1), np.zeros((1, 28, 28, 1)), '')
+    figure = plot_point(GX, GY, {'a': NLL}, (0, 0), {'a': 3}, {'a': np.full(10, 0.1)}, np.zeros((28, 28, 1)), 3)
 
     shown, axis = figure.axes[0].images[0], figure.axes[0]
     left, right, bottom, top = shown.get_extent()
     np.testing.assert_allclose((left, right, bottom, top), (-4 - 4 / 19, 4 + 4 / 19, -3 - 3 / 19, 3 + 3 / 19))
     np.testing.assert_array_equal(shown.get_array(), NLL.reshape(20, 20))
     assert shown.origin == 'lower' and axis.get_xlim() == (-4, 4) and axis.get_ylim() == (-3, 3)
-
-
-def test_first_evaluation():
-    figure = plot_evaluations(GX, GY, NLL, np.zeros((1, 2)), np.array([3.0, 2.0]), np.zeros((2, 28, 28, 1)), '')
-
-    assert figure.axes[2].get_title().startswith('best so far (1)')
 
 
 def test_picture_stays_where_there_is_no_kernel():

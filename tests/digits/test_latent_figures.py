@@ -1,15 +1,14 @@
-"""Figures of what is decoded across latent spaces, layer diagrams, sources, and the article's values."""
+"""Figures of what is decoded across latent spaces, and layer diagrams."""
 
 import matplotlib
 import numpy as np
 import pytest
 
-from digits.article import article_ten_best, ten_best_table
+from alternatives import create_conditional_decoder
 from digits.figures import label_colors
 from digits.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
 from digits.network_figures import network_blocks, plot_networks
-from digits.sources import show_source
-from vae_opt_util import create_classifier, create_decoder, create_encoder, kl_divergence
+from vae_opt_util import create_classifier, create_decoder, create_encoder
 
 
 def texts(axis):
@@ -111,7 +110,7 @@ def test_network_blocks():
 
 
 def test_network_blocks_of_several_inputs():
-    blocks = {block.name: block for block in network_blocks(create_decoder(2, conditional=True))}
+    blocks = {block.name: block for block in network_blocks(create_conditional_decoder(2))}
 
     assert set(blocks['with_label'].sources) == {'t', 'label'}
 
@@ -141,21 +140,3 @@ def test_width_is_the_number_of_channels():
     fronts = [patch.get_xy() for patch in figure.axes[0].patches[1::6] if isinstance(patch, matplotlib.patches.Polygon)]
     widths, heights = zip(*(np.ptp(front, axis=0) for front in fronts), strict=True)
     assert widths[2] == pytest.approx(2 * widths[1]) and heights[1] == pytest.approx(2 * heights[2])
-
-
-def test_ten_best_of_the_article():
-    found = {target: {'values': np.array([2.0, 2.5, 3.125]), 'read': np.array([target, target, 0])}
-             for target in article_ten_best}
-
-    header, rows = ten_best_table({'a search': found})
-
-    assert header == ['target', 'the article (nats)', 'a search (nats)', 'a search: read as target by the judge']
-    assert [row[0] for row in rows] == [4, 3, 2, 5, 9]
-    assert rows[1] == [3, '1.90–4.10', '2.00–3.12', '2 of 3']
-
-
-def test_source_is_the_code_that_runs():
-    shown = show_source(kl_divergence).data
-
-    assert shown.startswith('```python\ndef kl_divergence(t_mean, t_log_var):\n    """KL divergence of')
-    assert '\n    return 0.5 * ops.sum(' in shown and shown.endswith('\n```') and 'appendix B' not in shown

@@ -3,7 +3,6 @@ import pytest
 from scipy.stats import chi, multivariate_normal
 
 from digits.backend import keras, layers
-from latent_search import create_grid
 from digits.objectives import (
     create_decode_classify,
     create_nll,
@@ -14,6 +13,7 @@ from digits.objectives import (
     nll_prior,
     probability_floor,
 )
+from latent_search import create_grid
 from vae_opt_util import create_classifier, create_decoder, create_predictor
 
 pytestmark = pytest.mark.backends

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from digits.article import SharesNear, shares_near, shares_table, statements, statements_table
+from digits.article import shares_near, statements, statements_table
 from digits.figures import plot_methods, table
 from digits.measures import mean_distance_of_labels, mean_pixel_distance
 from digits.objectives import assess_objective, nll_prior
-from digits.tables import losses_table, objectives_table, top_table, typical_table, variations_table
+from digits.tables import losses_table, objectives_table, searches_table, typical_table, variations_table
 from latent_search import create_grid
 
 
@@ -67,14 +67,6 @@ def test_objectives_table():
 
     assert rows == [['predictor', '9 of 10', '1.9%', '18.5%', '4.0%', '12.0%']]
     assert len(header) == 6 and header[2].endswith('outside the region') and header[4].endswith('sparse')
-
-
-def test_top_table():
-    header, rows = top_table({7: assessed(7, [2.5, 3.25], [7, 1], 3.456)}, np.arange(10) / 3, 8.731)
-
-    assert rows == [[7, '2.500', '2.333', '0.75', '50%', '50%', '3.46'],
-                    ['real images of one label', '', '', '', '', '', '8.73']]
-    assert header[:3] == ['target', 'best (nats)', 'minimum on the grid (nats)']
 
 
 def test_variations_table():
@@ -208,9 +200,14 @@ def test_shares_near_of_what_does_not_fit():
         shares_near([0, 0], np.zeros((5, 3)), grid, np.zeros(100))
 
 
-def test_shares_table():
-    header, rows = shares_table('near 4', {'a': SharesNear(0.231, 0.02, 0.05), 'b': SharesNear(0.77, 1, 0.05)})
+def test_searches_table():
+    found = {target: assessed(target, [2.5 + target, 4], [target, 0], 3.4) for target in (1, 3)}
 
-    assert header == ['near 4', 'a', 'b']
-    assert rows == [['evaluations', '23%', '77%'], ['the hundredth of the box with the highest EI', '2%', '100%'],
-                    ['the box itself', '5%', '5%']]
+    header, rows = searches_table({'a': (found, {1: 2.25, 3: 1.0}), 'b': (found, {1: 0.5, 3: 0.5})},
+                                  np.array([0.0, 3.0, 0.0, 5.0]))
+
+    assert len(header) == 8 and header[2].startswith('a: ') and header[5].startswith('b: ')
+    assert rows[1][:6] == [1, '3.000', '3.500', '1 of 2', '2.2', '3.500'] and rows[3][:5] == [3, '5.000', '5.500',
+                                                                                            '1 of 2', '1.0']
+    assert rows[-1] == ['all', '', '+0.500 from the minimum (median)', '50%', '3.2',
+                        '+0.500 from the minimum (median)', '50%', '1.0']

@@ -48,7 +48,7 @@ def test_quantised_terms_are_finest_near_zero():
 def test_refined_minima(predictor):
     from scipy.optimize import minimize
 
-    from vae_opt_util import create_nll_with_gradient, nll_all_targets
+    from digits.objectives import create_nll_with_gradient, nll_all_targets
 
     _, _, t_grid = explore.create_grid(explore.domain, 41)
     nll = nll_all_targets(predictor, t_grid)
@@ -65,7 +65,7 @@ def test_refined_minima(predictor):
 def test_searches_are_those_of_the_helper(predictor):
     described = explore.describe_objective('predictor', predictor, points=5, max_iter=2)
 
-    search = explore.create_optimizer(explore.create_nll_predict(predictor, 3), explore.domain, 0,
+    search = explore.create_optimizer(explore.create_nll(predictor, 3), explore.domain, 0,
                                       lower_bound=explore.nll_prior)
     search.run_optimization(2)
     assert np.shape(described['searches']) == (10, 8, 3)
@@ -74,13 +74,13 @@ def test_searches_are_those_of_the_helper(predictor):
 
 
 def test_search_that_fails_stops_the_page(predictor, monkeypatch):
-    def fails(label_probs, target):
+    def fails(reader, target):
         def nll(t):
             raise ArithmeticError('no value')
 
         return nll
 
-    monkeypatch.setattr(explore, 'create_nll_predict', fails)
+    monkeypatch.setattr(explore, 'create_nll', fails)
     with pytest.raises(RuntimeError, match='The search for 0 failed: ArithmeticError: no value'):
         explore.describe_objective('predictor', predictor, points=5, max_iter=0)
 

@@ -103,14 +103,14 @@ def test_images_are_those_of_keras(page, pretrained, rng, name, choice):
 @desk_only
 @pytest.mark.parametrize('source', ['decode → classify', 'predictor'])
 def test_objectives_and_probabilities_are_those_of_keras(page, pretrained, rng, source):
-    from vae_opt_util import create_decode_classify, nll_all_targets
+    from digits.objectives import create_decode_classify, nll_all_targets
 
     vae = pretrained['vae-predictor-softmax']
-    label_probs = (vae.get_layer('predictor') if source == 'predictor' else
+    reader = (vae.get_layer('predictor') if source == 'predictor' else
                    create_decode_classify(vae.get_layer('decoder'), pretrained['classifier']))
     points = rng.uniform(-3, 3, size=(6, 2)).astype('float32')
-    expected = nll_all_targets(label_probs, points)
-    probs = label_probs.predict_on_batch(points)
+    expected = nll_all_targets(reader, points)
+    probs = reader.predict_on_batch(points)
 
     choose(page, 'objective', source)
     for row, (t, target) in enumerate(zip(points, (0, 3, 4, 5, 8, 9), strict=True)):
@@ -214,12 +214,12 @@ def test_map_is_the_objective(page, pretrained):
     """The colours of the map are those of the objective, as far as 121 points and 256 steps can tell."""
     import matplotlib
 
-    from vae_opt_util import create_decode_classify, nll_all_targets, nll_prior
+    from digits.objectives import create_decode_classify, nll_all_targets, nll_prior
 
     vae = pretrained['vae-predictor-softmax']
-    label_probs = create_decode_classify(vae.get_layer('decoder'), pretrained['classifier'])
+    reader = create_decode_classify(vae.get_layer('decoder'), pretrained['classifier'])
     places = np.array([(-3.5, 3.5), (3.5, -3.5), (0.3, -0.45), (-1.5, -1.5), (2.9, 2.1), (-0.9, 2.4)])
-    values = nll_all_targets(label_probs, places)[:, 4]
+    values = nll_all_targets(reader, places)[:, 4]
     low, high = nll_prior([[0, 0]]).item(), nll_prior([[4, 4]]).item() - np.log(1e-8)
     expected = matplotlib.colormaps['viridis'](np.log(values / low) / np.log(high / low))[:, :3]
 

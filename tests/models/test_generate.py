@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from digits.data import one_hot
-from vae_opt_util import create_nll, predict
+from digits.measures import predict
+from digits.objectives import create_decode_classify, create_nll
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,9 +53,9 @@ def test_images_by_search(pretrained, tmp_path, capsys):
     saved, columns = read(tmp_path / 'sevens')
     assert saved.shape == (10, 28, 28)
     decoder, t = pretrained['vae-predictor-softmax'].get_layer('decoder'), columns['t']
-    check_images(saved, predict(decoder, t.astype('float32'), 'decode'), columns, 7, pretrained)
-    np.testing.assert_allclose(columns['objective_nats'], create_nll(decoder, pretrained['classifier'], 7)(t)[:, 0],
-                               atol=1e-4)
+    check_images(saved, predict(decoder, t, 'decode'), columns, 7, pretrained)
+    np.testing.assert_allclose(columns['objective_nats'], create_nll(
+        create_decode_classify(decoder, pretrained['classifier']), 7)(t)[:, 0], atol=1e-4)
     assert (np.diff(columns['objective_nats']) >= 0).all() and columns['objective_nats'][0] < 3
     assert np.linalg.norm(t[:, np.newaxis] - t, axis=2)[~np.eye(10, dtype=bool)].min() >= 0.1
 

@@ -105,8 +105,9 @@ def test_seed_governs_training(name, few_digits):
 @pytest.mark.slow
 def test_convolutions_train_in_bfloat16_and_compute_in_float32_afterwards(few_digits):
     recipe = ARTICLE_RECIPE._replace(epochs=3, batch_size=8, learning_rate=0.0005)
-    (exact, history), (mixed, of_mixed) = (train('vae-predictor-softmax', few_digits, recipe=recipe, precision=precision)
-                                           for precision in ('float32', 'mixed_bfloat16'))
+    (exact, history), (mixed, of_mixed) = (
+        train('vae-predictor-softmax', few_digits, recipe=recipe, precision=precision)
+        for precision in ('float32', 'mixed_bfloat16'))
 
     assert not all(np.allclose(a, b, rtol=1e-4) for a, b in zip(exact.get_weights(), mixed.get_weights(), strict=True))
     for key in ('vae_loss', 'predictor_loss'):
