@@ -55,9 +55,10 @@ def settings(seed):
 def run_optimization(optimizer, max_iter):
     """Calls `optimizer.run_optimization(max_iter)`, and shows its progress and the best value so far.
 
+    GPyOpt itself ends a search in silence where two consecutive points coincide, as in a corner. Here it goes on.
+
     Raises:
-        RuntimeError: the search ended before `max_iter` evaluations, which GPyOpt itself does in silence. This is so
-            where two consecutive points nearly coincide, and where no Gaussian process can be fitted.
+        RuntimeError: no Gaussian process could be fitted, where GPyOpt itself ends a search in silence, too.
         Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
     total = len(optimizer.Y) + max_iter
@@ -75,7 +76,7 @@ def run_optimization(optimizer, max_iter):
     optimizer.evaluate_objective = evaluate_and_show
     with interruptible(what_is_kept), tqdm(total=max_iter, desc='search', unit='evaluation', file=sys.stdout) as bar:
         try:
-            optimizer.run_optimization(max_iter)
+            optimizer.run_optimization(max_iter, eps=-1)  # No distance is below −1.
         except AttributeError as error:
             # GPyOpt catches np.linalg.linalg.LinAlgError, a name that NumPy 2.4 no longer has: whatever ends a fit, an
             # interrupt too, becomes this error.
@@ -88,10 +89,9 @@ def run_optimization(optimizer, max_iter):
             # GPyOpt adds a point before it has its value.
             optimizer.X = optimizer.X[:len(optimizer.Y)]
     if len(optimizer.Y) < total:
-        coincide = np.linalg.norm(optimizer.X[-1] - optimizer.X[-2]) <= optimizer.eps
-        reason = 'the last two coincide' if coincide else 'no Gaussian process can be fitted to them'
-        raise RuntimeError(f'GPyOpt ended this search after {len(optimizer.Y)} of {total} evaluations, as {reason}; '
-                           'they are kept in optimizer.X and .Y, and a search with another seed may go on longer.')
+        raise RuntimeError(f'GPyOpt ended this search after {len(optimizer.Y)} of {total} evaluations, as no Gaussian '
+                           'process can be fitted to them; they are kept in optimizer.X and .Y, and a search with '
+                           'another seed may go on longer.')
 
 
 def plot_acquisition(optimizer, title):

@@ -125,16 +125,20 @@ def test_progress_shows_the_best_value(capsys):
     assert 'evaluate_objective' not in vars(optimizer)
 
 
-def test_an_end_where_points_coincide_is_an_error(monkeypatch):
+def test_a_search_goes_on_where_points_coincide(monkeypatch):
     monkeypatch.setattr(BayesianOptimization, '_compute_next_evaluations', lambda _: np.ones((1, 2)))
 
-    with gpyopt_support.settings(0):
-        optimizer = create()
-        with pytest.raises(RuntimeError, match='after 4 of 7 evaluations, as the last two coincide; they are '
-                                               r'kept in optimizer.X and .Y, and .* another seed'):
-            gpyopt_support.run_optimization(optimizer, 5)
+    assert search(max_iter=5).X[2:].tolist() == [[1, 1]] * 5
 
-    assert optimizer.X.shape == (4, 2) and optimizer.Y.shape == (4, 1)
+
+def test_the_figure_of_the_acquisition_has_a_title_and_a_text():
+    optimizer = search()
+    with gpyopt_support.settings(0):
+        figure = gpyopt_support.plot_acquisition(optimizer, 'After 4 evaluations')
+
+    assert figure.get_suptitle() == 'After 4 evaluations' and figure.alt.startswith('After 4 evaluations. Three maps')
+    assert [axis.get_title() for axis in figure.axes if axis.get_title()] == [
+        'Posterior mean', 'Posterior sd.', 'Acquisition function']
 
 
 @pytest.mark.parametrize('names', ['those of this NumPy', 'those of NumPy 1'])
