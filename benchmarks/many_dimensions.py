@@ -39,7 +39,8 @@ def create_vae(latent_dim):
     set_random_seed(0)
     image = layers.Input(shape=image_shape, name='image')
     x = layers.Dense(400, activation='relu', name='hidden')(layers.Flatten()(image))
-    encoder = keras.Model(image, [layers.Dense(latent_dim, name=name)(x) for name in ('t_mean', 't_log_var')], name='encoder')
+    moments = [layers.Dense(latent_dim, name=name)(x) for name in ('t_mean', 't_log_var')]
+    encoder = keras.Model(image, moments, name='encoder')
 
     t = layers.Input(shape=(latent_dim,), name='t')
     x = layers.Dense(400, activation='relu', name='hidden')(t)

@@ -25,7 +25,7 @@ CHECKS = {
 }
 # These depend on searches, and rounding errors in a search differ between machines.
 OF_THE_SEARCH = list(CHECKS)[8:]
-NOT_BORNE_OUT = ['Most samples lie around the minimum for 4', 'EI is high around the minimum for 4 and also elsewhere',
+NOT_BORNE_OUT = ['Most samples lie around the minimum for 4',
                  'The objective rises most among the ten best for 3 and 5']
 
 
@@ -36,17 +36,16 @@ def check(sentence, text):
 
 
 # Calls in cells that draw what no statement is about.
-NO_STATEMENT = ('create_player(', 'plot_stages(', 'plot_interpolations(', 'plot_value_walk(', 'plot_methods(',
-                'replay_evaluations(', 'explore_latent_space(')
+NO_STATEMENT = 'plot_architecture(', 'plot_networks(', 'plot_progress(', 'plot_regret(', 'plot_methods('
 
 
 @pytest.fixture(scope='module')
 def run_here(mnist):
     notebook = read(MAIN)
     without = [cell for cell in code_cells(notebook) if any(call in cell.source for call in NO_STATEMENT)]
-    assert len(without) == len(NO_STATEMENT) + 1  # Two draw stages.
+    assert len(without) == len(NO_STATEMENT)
     for cell in without:
-        notebook.cells.remove(cell)
+        cell.source = re.sub(r'\n*\w+\.(plot_\w+)\(.*', '', cell.source, flags=re.DOTALL)
     notebook_runner.execute(notebook, MAIN.parent)
     return statements(notebook)
 
@@ -74,4 +73,4 @@ def test_run_here_finds_its_digits(run_here):
     text = {sentence: text for sentence, text, _ in run_here}['The ten best decode to their target']
     by_classifier, by_judge = (float(number) for number in re.findall(r'(\d+)%', text))
 
-    assert by_classifier >= 95 and by_judge >= 85
+    assert by_classifier >= 90 and by_judge >= 85

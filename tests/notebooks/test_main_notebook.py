@@ -1,7 +1,27 @@
-"""The main notebook: with pretrained models on small digits, and what its cells say."""
+"""The main notebook: with pretrained models on small digits, and what its cells define."""
 
+import numpy as np
 import pytest
 from notebook_helpers import MAIN, ROOT, check_page, code_cells, parameters, printed, read, run_main_notebook
+
+import digits.measures
+from digits import objectives
+from digits.backend import keras
+from digits.pretrained import load_weights
+from vae_opt_util import create_joint_model, create_predictor, vae_loss
+
+
+@pytest.fixture
+def defined(pretrained):
+    """What cells of the committed notebook define, with the names that it imports; the rest of a cell is not run."""
+    imports, = (cell.source for cell in code_cells(read(MAIN)) if cell.source.startswith('import logging'))
+    vae = pretrained['vae-predictor-softmax']
+    names = {'latent_dim': 2, 'seed': 0, 'vaes': {'with classifier': vae}, 'classifier': pretrained['classifier']}
+    exec(imports, names)
+    for cell in code_cells(read(MAIN)):
+        if any(f'def {name}(' in cell.source for name in ('vae_loss', 'create_joint_model', 'nll_predict', 'nll')):
+            exec(cell.source.split('\n\n\nbounds')[0].split('\n\n\nsecond_map')[0], names)
+    return names
 
 
 def test_with_pretrained_models_without_mnist(tmp_path, monkeypatch, capfd):
@@ -15,38 +35,62 @@ def test_with_pretrained_models_without_mnist(tmp_path, monkeypatch, capfd):
 
     check_page(notebook, tmp_path / 'page')
     assert 'NOT MNIST. MNIST is not available' in printed(notebook, 'stdout')
+    assert printed(notebook, 'stdout').count('best=') >= 20  # Ten searches of GPyOpt, and ten of ours.
     assert 'Bayesian optimization' in capfd.readouterr().out
 
 
-def test_interrupted_training_leaves_no_models_of_before():
-    """The cell that trains, with a training that is interrupted at its second model."""
-    cell, = (cell for cell in code_cells(read(MAIN)) if 'def model_and_history' in cell.source)
-    trained = []
+def test_loss_and_joint_model_are_the_helpers(defined, rng):
+    """The helper's are those that other notebooks and programs use."""
+    x, decoded = rng.random((2, 3, 28, 28, 1), dtype='float32')
+    moments = rng.normal(size=(2, 3, 2)).astype('float32')
+    model, expected = (create(create_predictor(2)) if create is defined['create_joint_model'] else
+                       create(*(defined[f'create_{part}'](2) for part in ('encoder', 'decoder')),
+                              defined['create_sampler'](0), create_predictor(2))
+                       for create in (defined['create_joint_model'], create_joint_model))
 
-    def train(name, *_, **__):
-        trained.append(name)
-        if len(trained) == 2:
-            raise KeyboardInterrupt
-        return object(), []
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(loss(x, decoded, *moments))
+                                    for loss in (defined['vae_loss'], vae_loss)))
+    for network in (model, expected):
+        load_weights(network, 'vae-predictor-softmax')
+    outputs, as_expected = (network.predict_on_batch(x) for network in (model, expected))
+    assert outputs.keys() == as_expected.keys() == {'vae', 'predictor'}
+    for name, output in outputs.items():
+        np.testing.assert_allclose(output, as_expected[name], rtol=1e-4, atol=1e-6)
 
-    names = {'use_pretrained': False, 'train': train, 'recipe_for': lambda *_, **__: None, 'checkpoints_dir': None,
-             **dict.fromkeys(('data', 'latent_dim', 'epochs', 'batch_size', 'seed', 'checkpoint_dir')),
-             'vaes': 'of before', 'classifier': 'of before', 'judge': 'of before'}
-    with pytest.raises(KeyboardInterrupt):
-        exec(cell.source, names)
 
-    assert len(trained) == 2 and 'made' not in names
-    assert names['vaes'] is names['classifier'] is names['judge'] is None
+def test_objectives_are_those_of_the_package(defined, pretrained, rng, monkeypatch):
+    t = rng.normal(size=(4, 2))
+    vae, classifier = pretrained['vae-predictor-softmax'], pretrained['classifier']
+    readers = {'nll_predict': vae.get_layer('predictor'),
+               'nll': objectives.create_decode_classify(vae.get_layer('decoder'), classifier)}
+
+    for name, reader in readers.items():
+        np.testing.assert_allclose(defined[name](t, 4), objectives.create_nll(reader, 4)(t), rtol=1e-5)
+        np.testing.assert_allclose(defined[name](t, range(10)), objectives.nll_all_targets(reader, t), rtol=1e-5)
+    called = []
+    predict_on_batch = keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, 'predict_on_batch',
+                        lambda model, x: called.append(len(x)) or predict_on_batch(model, x))
+    defined['nll'](t[:1], 4)
+    assert called == [1] and defined['predict'] is digits.measures.predict
 
 
 def test_parameters_of_the_main_notebook():
     """The first three are the article's."""
     assert list(parameters(read(MAIN)).items()) == [
         ('use_pretrained', True), ('dataset', 'auto'), ('latent_dim', 2), ('batch_size', 64), ('epochs', None),
-        ('checkpoint_dir', None), ('max_iter', 46), ('seed', 0)]
+        ('checkpoint_dir', None), ('max_iter', 50), ('seed', 0)]
 
 
 def test_named_figures_of_the_main_notebook():
     named = [cell.metadata['figure'] for cell in code_cells(read(MAIN)) if 'figure' in cell.metadata]
 
-    assert named == ['regret', 'search', 'ten-best']
+    assert named == ['ten-best', 'ten-best-distinct', 'regret']
+
+
+def test_settings_of_gpyopt_are_the_articles():
+    cell, = (cell.source for cell in code_cells(read(MAIN)) if 'BayesianOptimization(f=' in cell.source)
+
+    for setting in ("model_type='GP'", "acquisition_type='EI'", 'acquisition_jitter=0.01', 'initial_design_numdata=2',
+                    'exact_feval=False', 'f=partial(nll, target=target)'):
+        assert setting in cell
