@@ -22,14 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_opt_util import create_nll, load_pretrained
+from digits.objectives import create_decode_classify, create_nll
+from vae_opt_util import load_pretrained
 
 
 @cache
 def objective_for(target):
     """The article's objective for a target, with the pretrained models. A process loads them once."""
-    return create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'),
-                      target)
+    decoder = load_pretrained('vae-predictor-softmax').get_layer('decoder')
+    return create_nll(create_decode_classify(decoder, load_pretrained('classifier')), target)
 
 
 def make_experiment(number, t, target):
