@@ -73,8 +73,11 @@ def plot_value_walk(t, y, walk, title, end=9):
         axis.plot(*walk['points'].T, '-', color='black', linewidth=1.5)
         for part, color in ((~beyond, 'white'), (beyond, 'orange')):
             axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=6)
+        written = []
         for value, point in zip(walk['values'], walk['points'], strict=True):
-            if value % 1 == 0 and (value > end) == (axis is far):
+            legible = all(np.linalg.norm(point - other) > (0.3 if axis is near else 1) for other in written)
+            if value % 1 == 0 and (value > end) == (axis is far) and legible:
+                written.append(point)
                 axis.annotate(f'{value:g}', point, (0, 8), textcoords='offset points', fontsize=12, weight='bold',
                               ha='center', path_effects=[withStroke(linewidth=3, foreground='white')])
         axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal')
