@@ -60,8 +60,8 @@ def check_pages(root=project_dir):
 def pages(root=project_dir):
     """Returns the paths of all pages that may hold tables."""
     root = Path(root)
-    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'models' / 'README.md',
-            *sorted((root / 'notebooks').glob('*.ipynb'))]
+    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'benchmarks' / 'README.md',
+            root / 'models' / 'README.md', *sorted((root / 'notebooks').glob('*.ipynb'))]
 
 
 def markdown_of(path):
@@ -250,7 +250,7 @@ _metric_names = {'rmse': 'RMSE', 'moved': 'moved to the label'}
 
 
 def _models(root):
-    """The pretrained models, what they reach on the test images, and how long they were trained."""
+    """The pretrained models, and what they reach on the test images."""
     rows = []
     for name, model in read_manifest(root).items():
         figures = dict(model['test_metrics'])
@@ -259,9 +259,8 @@ def _models(root):
         others = ', '.join(f'{_metric_names.get(key, key)} ' + (fixed(value, 2) if key == 'rmse' else
                                                                 fixed(100 * value, 2) + '%')
                            for key, value in figures.items())
-        rows.append([f'`{name}`', _model_descriptions.get(name, ''), *losses, others, str(model['epochs']),
-                     f"{model['seconds']:,}"])
-    return Table(['model', 'what it is', '−ELBO', 'reconstruction', 'KL', 'predictions', 'epochs', 'seconds'], rows)
+        rows.append([f'`{name}`', _model_descriptions.get(name, ''), *losses, others, str(model['epochs'])])
+    return Table(['model', 'what it is', '−ELBO', 'reconstruction', 'KL', 'predictions', 'epochs'], rows)
 
 
 # What a marker can name in place of a file: functions of the project's folder.
