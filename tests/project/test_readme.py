@@ -78,15 +78,6 @@ def test_readme_links_to_every_page_and_notebook():
         assert f']({path})' in text, path
 
 
-def test_first_screen_holds_no_measured_number_outside_of_its_table():
-    first_screen = read('README.md').split('\n## Your own experiment\n')[0]
-    prose = re.sub(r'<!-- table:.*?<!-- end of table -->|<img[^>]*>|\]\([^)]*\)|```.*?```', '', first_screen,
-                   flags=re.DOTALL)
-
-    # Python 3.11, Keras 3, and the number of neighbours in the name of a figure.
-    assert set(re.findall(r'\d[\d.,]*\b', prose)) == {'3.11', '3', '10'}
-
-
 def test_make_has_the_targets_that_the_pages_name():
     targets = set(re.findall(r'^([a-z-]+):', read('Makefile'), re.MULTILINE))
 
