@@ -63,16 +63,10 @@ class CandidatesAllOverTheBox(SpacedExpectedImprovement):
     num_around_best = 0
 
 
-class FullFits(Hyperparameters):
-    def at(self, num, likelihood, unit=1.0):
-        return likelihood(num).maximise()
-
-
 class Variant(NamedTuple):
     model: type = LogGaussianProcess
     acquisition: type = SpacedExpectedImprovement
     spacing: float = distinct_distance
-    hyperparameters: type = Hyperparameters
 
 
 whole = 'ours, whole'
@@ -85,9 +79,6 @@ variants = {whole: Variant(),
             'ours, no spacing': Variant(acquisition=WithoutSpacing, spacing=distinct_distance / 1000),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates),
             'ours, no candidates around the best': Variant(acquisition=CandidatesAllOverTheBox)}
-# Of searches so long that our search takes shortcuts.
-full_fits = 'ours, fitted from the start at each step'
-of_long_searches = {whole: Variant(), full_fits: Variant(hyperparameters=FullFits)}
 all_dimensions = 2, 5, 10, 20
 
 
@@ -95,7 +86,7 @@ def search_with(variant, objective, box, seed, num):
     """Points (num, d) and values (num,) of a search without a lower bound."""
     points = starting_points(box, seed)
     values = np.vstack([objective(t[np.newaxis]) for t in points])
-    hyperparameters = variant.hyperparameters()
+    hyperparameters = Hyperparameters()
     while len(points) < num:
         model = variant.model(box, hyperparameters=hyperparameters).fit(points, values)
         acquisition = variant.acquisition(model, spacing=variant.spacing)
@@ -152,31 +143,17 @@ def measure_variants(names, seeds, seeds_of_digits, n_jobs):
           with_those_of_before('ablation', rows))
 
 
-def measure_full_fits(seeds, n_jobs):
-    """What is whole against fits from the start, on long searches."""
-    rows = []
-    for dimensions in (10, 20):
-        of_both = [on_bbob(name, variant, dimensions, seeds, 200, n_jobs)
-                   for name, variant in of_long_searches.items()]
-        rows.append([f'{dimensions} dimensions, 200 evaluations', against(*of_both)])
-    write('ablation_fits', ['search', 'ours wins : loses against fits from the start at each step'], rows)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=4, help='of each function')
     parser.add_argument('--seeds-of-digits', type=int, default=20)
-    names = [name for name in variants | of_long_searches if name != whole]
+    names = [name for name in variants if name != whole]
     parser.add_argument('--variants', nargs='+', default=names, choices=names,
                         help='default: all; rows of others stay as they are')
     parser.add_argument('--jobs', type=int, default=2, help='searches at once')
     arguments = parser.parse_args()
 
-    short = [name for name in variants if name in arguments.variants]
-    if short:
-        measure_variants(short, arguments.seeds, arguments.seeds_of_digits, arguments.jobs)
-    if full_fits in arguments.variants:
-        measure_full_fits(arguments.seeds, arguments.jobs)
+    measure_variants(arguments.variants, arguments.seeds, arguments.seeds_of_digits, arguments.jobs)
     update_pages()
 
 

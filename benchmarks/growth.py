@@ -1,7 +1,5 @@
-"""How the time of a search grows: with its evaluations, and with results that are known before."""
+"""How the time of a search grows with its evaluations."""
 
-import multiprocessing
-import resource
 import time
 
 import matplotlib.pyplot as plt
@@ -14,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from digits.figures import label_colors
 from digits.pretrained import models_dir
-from latent_search import create_optimizer
 
 # For each search: the function, the latent space, and the number of evaluations.
 searches = {'ours': (ours, in_two, 2000), 'ours, ten dimensions': (ours, in_ten, 2000),
@@ -64,31 +61,3 @@ def draw(curves):
              ylabel='Seconds, one thread', ylim=(0, 60))
     axis.legend()
     return figure
-
-
-def add_many(dimensions, num, seed=0):
-    """Seconds and GiB that a search needs which is given many results: (to take them, to propose, again, memory)."""
-    rng, before = np.random.default_rng(seed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    t = rng.uniform(-4, 4, (num, dimensions))
-    stamps = [time.perf_counter()]
-    with threadpool_limits(1):
-        search = create_optimizer(None, [(-4, 4)] * dimensions, seed)
-        search.add_known(t, (t ** 2).sum(axis=1, keepdims=True) + rng.normal(size=(num, 1)))
-        stamps.append(time.perf_counter())
-        for _ in range(2):
-            search.ask()
-            stamps.append(time.perf_counter())
-    return *np.diff(stamps), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2 ** 20
-
-
-def measure_known(num=5000):
-    """The first proposals after many known results, each in a process of its own."""
-    rows = []
-    for dimensions in (2, 10, 196):
-        # What is imported first would count otherwise.
-        with multiprocessing.get_context('spawn').Pool(1, initializer=add_many, initargs=(2, 20)) as pool:
-            taken, *proposed, memory = pool.apply(add_many, (dimensions, num))
-        rows.append([f'{num} known results, {dimensions} dimensions', f'{taken:.1f}',
-                     *(f'{seconds:.1f}' for seconds in proposed), f'{memory:.2f}'])
-    write('known', ['search', 'seconds to take them', 'first proposal, seconds', 'second proposal', 'memory, GiB'],
-          rows)

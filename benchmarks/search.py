@@ -16,28 +16,23 @@ import time
 import numpy as np
 from assess import curve, of_best_header, regrets_of, summary, summary_header, write_curves
 from claims import measure_claims
-from growth import measure_growth, measure_known
-from landscapes import budget, domain, in_ten, in_two, minima_of, models, objective_for, of_regressor
+from growth import measure_growth
+from landscapes import budget, domain, in_ten, in_two, minima_of, objective_for, of_regressor
 from noise import measure_noise, with_botorch
 from noise import methods as of_noise
 from peers import gpyopt_all_threads
 from runs import batches, fresh, knowledge, methods, run_seeds, shared, warm_starts
 from tables import fixed, update_pages, with_those_of_before, write
 
-from digits.measures import predict
-from digits.objectives import nll_all_targets
-from latent_search import create_grid
-
 # What each part does, and about how many minutes it takes on two cores, estimated from the seconds of single searches.
-parts = {'times': 'seconds of a search and of an evaluation, one after the other',
-         'growth': 'seconds and regret of long searches, one after the other, and many known results',
-         'judge': 'what the judge reads near the minima',
+parts = {'times': 'seconds of a search, one after the other',
+         'growth': 'seconds and regret of long searches, one after the other',
          'searches': 'regret in two dimensions',
          'ten': 'regret in ten dimensions',
          'regressor': "regret in the regressor's latent space, on which nothing was chosen",
          'noise': 'regret of noisy searches',
          'claims': "the article's claims, with its settings and ours"}
-minutes = {'times': 5, 'growth': 6, 'judge': 1, 'searches': 22, 'ten': 18, 'regressor': 9,
+minutes = {'times': 5, 'growth': 6, 'searches': 22, 'ten': 18, 'regressor': 9,
            'noise': 8, 'claims': 1}
 
 in_the_regressors_space = ('random', 'ours', 'BoTorch with the prior', "GPyOpt, article's settings",
@@ -47,49 +42,6 @@ slow = "GPyOpt, article's settings", 'BoTorch with the prior', 'BoTorch LogEI', 
 # Ten seconds a search, or more.
 slowest = shared, 'SMAC', "GPyOpt, article's settings, batches of 4", *with_botorch
 slowest_in_ten = "GPyOpt, article's settings", 'BoTorch LogEI', 'BoTorch with the prior', 'TuRBO'
-
-
-def measure_judge():
-    """How many of all points near the minimum the judge reads as the target, on a grid of 0.02: a search's limit."""
-    _, _, t = create_grid(domain, points=401)
-    nll = nll_all_targets(models()[in_two]['reader'], t)
-    rows = []
-    for target in range(10):
-        above = nll[:, target] - nll[:, target].min()
-        near = above < 0.1
-        images = predict(models()[in_two]['decoder'], t[near], '')
-        read = predict(models()['judge'], images, '').argmax(axis=1)
-        rows.append([target, *(f'{(read[above[near] < nats] == target).mean():.0%}' for nats in (0.01, 0.03, 0.1))])
-    mean = [f'{np.mean([int(row[i][:-1]) for row in rows]):.1f}%' for i in (1, 2, 3)]
-    write('judge', ['points of the grid, target', 'within 0.01 nats of the minimum', 'within 0.03', 'within 0.1'],
-          [*rows, ['mean', *mean]])
-
-
-def median_ms(call, repeats):
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return 1000 * np.median(times)
-
-
-def measure_evaluation():
-    """Compares an evaluation of the objective with a bare call of the compiled graph and with two `predict` calls."""
-    import tensorflow as tf
-
-    t = np.zeros((1, 2), dtype='float32')
-    model, decoder, classifier = *(models()[in_two][key] for key in ('reader', 'decoder')), models()['classifier']
-    graph = tf.function(lambda t: model(t, training=False), input_signature=[tf.TensorSpec((None, 2), tf.float32)])
-    nll = objective_for(4)
-    calls = {'bare compiled graph': (lambda: graph(t).numpy(), 300),
-             'create_nll': (lambda: nll(t), 300),
-             'two predict calls': (lambda: classifier.predict(decoder.predict(t, verbose=0), verbose=0), 20)}
-    for call, _ in calls.values():
-        call()
-    times = {name: median_ms(call, repeats) for name, (call, repeats) in calls.items()}
-    write('evaluation', ['one evaluation', 'ms', 'ratio'],
-          [[name, f'{ms:.2f}', f"{ms / times['bare compiled graph']:.2f}"] for name, ms in times.items()])
 
 
 def measure_times(repeats=3):
@@ -178,9 +130,8 @@ def main():
     arguments = parser.parse_args()
 
     measures = {
-        'times': lambda: (measure_evaluation(), measure_times()),
-        'growth': lambda: (measure_growth(), measure_known()),
-        'judge': measure_judge,
+        'times': measure_times,
+        'growth': measure_growth,
         'searches': lambda: measure_searches(
             seeds_of(arguments, (*methods, fresh, shared, *warm_starts, *batches)), n_jobs=2),
         'ten': lambda: measure_ten(seeds_of(arguments, (

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md, docs/, models/README.md and notebooks from the files that hold the measurements.
+"""Writes the tables of README.md, docs/, benchmarks/, models/ and notebooks from the files with the measurements.
 
 A page names the source of each of its tables in a comment:
 
@@ -23,8 +23,8 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
+from digits.tables import Table, table
 from latent_search.files import replace_file
 
 project_dir = Path(__file__).resolve().parent.parent
@@ -32,17 +32,6 @@ results_dir = project_dir / 'benchmarks' / 'results'
 
 _marker = re.compile(r'(?P<start><!-- table: (?P<source>[^\n]+?)(?P<options>(?:\n[^\n]+?)*) -->\n)(?P<body>.*?)'
                      r'(?P<end><!-- end of table -->)', re.DOTALL)
-
-
-class Table(NamedTuple):
-    """A table of text: the names of its columns, and rows of as many cells."""
-
-    header: list[str]
-    rows: list[list[str]]
-
-    def cell(self, row, column):
-        """Returns the cell in the row whose first cell is `row`; raises ValueError where there is none."""
-        return _select(self, columns=[column], rows=[row]).rows[0][0]
 
 
 def fixed(value, decimals):
@@ -71,8 +60,8 @@ def check_pages(root=project_dir):
 def pages(root=project_dir):
     """Returns the paths of all pages that may hold tables."""
     root = Path(root)
-    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'models' / 'README.md',
-            *sorted((root / 'notebooks').glob('*.ipynb'))]
+    return [root / 'README.md', *sorted((root / 'docs').glob('*.md')), root / 'benchmarks' / 'README.md',
+            root / 'models' / 'README.md', *sorted((root / 'notebooks').glob('*.ipynb'))]
 
 
 def markdown_of(path):
@@ -114,11 +103,11 @@ def _with_tables(text, path, root):
 
     def with_new_body(found):
         try:
-            table = _table_of(found['source'], _options(found['options']), root, path)
+            written = _table_of(found['source'], _options(found['options']), root)
         except ValueError as error:
             line = text[:found.start()].count('\n') + 1
             raise ValueError(f'{path}, line {line}: {error}') from error
-        return f'{found["start"]}\n{_markdown(table)}\n\n{found["end"]}'
+        return f'{found["start"]}\n{written}\n\n{found["end"]}'
 
     return _marker.sub(with_new_body, text)
 
@@ -133,9 +122,9 @@ def _options(text):
     return options
 
 
-def _table_of(source, options, root, page):
+def _table_of(source, options, root):
     if source in SUMMARIES:
-        return _select(SUMMARIES[source](root, page), **options)
+        return _select(SUMMARIES[source](root), **options)
     if source.endswith('.csv'):
         return _select(read_csv(root / source), **options)
     if re.search(r'\.ipynb: ', source):
@@ -145,11 +134,11 @@ def _table_of(source, options, root, page):
                      f'{", ".join(SUMMARIES)}.')
 
 
-def _select(table, columns=None, rows=None):
-    indices = [_index(table.header, name, 'column') for name in columns] if columns else range(len(table.header))
-    first_cells = [row[0] for row in table.rows]
-    chosen = [table.rows[_index(first_cells, name, 'row')] for name in rows] if rows else table.rows
-    return Table([table.header[i] for i in indices], [[row[i] for i in indices] for row in chosen])
+def _select(whole, columns=None, rows=None):
+    indices = [_index(whole.header, name, 'column') for name in columns] if columns else range(len(whole.header))
+    first_cells = [row[0] for row in whole.rows]
+    chosen = [whole.rows[_index(first_cells, name, 'row')] for name in rows] if rows else whole.rows
+    return Table([whole.header[i] for i in indices], [[row[i] for i in indices] for row in chosen])
 
 
 def _index(names, name, kind):
@@ -159,11 +148,6 @@ def _index(names, name, kind):
     return names.index(name)
 
 
-def _markdown(table):
-    lines = [table.header, ['---'] * len(table.header), *table.rows]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', r'\|') for cell in line) + ' |' for line in lines)
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Measurements
 # ---------------------------------------------------------------------------------------------------------------------
@@ -171,10 +155,7 @@ def _markdown(table):
 
 def write(name, header, rows):
     """Prints the rows of a measurement as a Markdown table, and writes them to benchmarks/results/NAME.csv."""
-    print(f'\n{name}\n\n| ' + ' | '.join(header) + ' |\n|' + '---|' * len(header))
-    for row in rows:
-        print('| ' + ' | '.join(map(str, row)) + ' |')
-    sys.stdout.flush()
+    print(f'\n{name}\n\n{table(header, rows)}', flush=True)
     write_file(name, [header, *rows])
 
 
@@ -212,24 +193,18 @@ def read_csv(path):
 
 
 def read_notebook_table(path, first_column):
-    """Reads the table in the outputs of a notebook whose first column has the given name.
+    """Reads the table that a notebook displays and whose first column has the given name, as a `Table`.
 
     Raises:
-        ValueError: no table or more than one has it.
+        ValueError: the notebook displays no such table, or more than one.
     """
     notebook = json.loads(Path(path).read_text(encoding='utf-8'))
-    found, others = [], []
-    for cell in notebook['cells']:
-        for output in cell.get('outputs', []):
-            markdown = ''.join(output.get('data', {}).get('text/markdown', ''))
-            if markdown.startswith('|'):
-                # A bar within a cell stands behind a backslash.
-                header, _, *rows = ([cell.strip().replace(r'\|', '|') for cell in re.split(r'(?<!\\)\|', line)[1:-1]]
-                                    for line in markdown.strip().splitlines())
-                (found if header[0] == first_column else others).append(Table(header, rows))
+    shown = [Table(**output['metadata']['text/markdown']) for cell in notebook['cells']
+             for output in cell.get('outputs', []) if 'text/markdown' in output.get('metadata', {})]
+    found = [of for of in shown if of.header[0] == first_column]
     if len(found) != 1:
-        raise ValueError(f'{Path(path).name} has {len(found)} tables whose first column is {first_column!r}. Other '
-                         f'tables begin with {"; ".join(table.header[0] for table in others)}.')
+        raise ValueError(f'{Path(path).name} has {len(found)} tables whose first column is {first_column!r}. Its '
+                         f'tables begin with {"; ".join(of.header[0] for of in shown)}.')
     return found[0]
 
 
@@ -243,56 +218,21 @@ def read_manifest(root):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _results(root, page):
-    """The results of README.md, beside what the article, its settings, or another library reach."""
-    figures = read_manifest(root)['vae-predictor-off']['test_metrics']
-    main_notebook = 'notebooks/variational_autoencoder_opt.ipynb'
-    neighbours = read_notebook_table(root / main_notebook, 'latent space')
-    regret, times = (read_csv(root / 'benchmarks' / 'results' / f'{name}.csv') for name in ('regret', 'times'))
-    gpyopt, with_prior, ours, without_prior = (
-        "GPyOpt, article's settings", 'BoTorch with the prior', 'ours', 'ours, no lower bound')
-    bbob = read_csv(root / 'benchmarks' / 'results' / 'bbob.csv')
+def _statements(root):
+    """The statements of the article that do not hold, and how many do."""
+    checked = read_notebook_table(root / 'notebooks' / 'variational_autoencoder_opt.ipynb', 'the article').rows
+    failing = [[statement, measured] for statement, measured, holds in checked if holds != 'yes']
+    return Table([f'{len(checked) - len(failing)} of {len(checked)} statements of the article hold; these do not',
+                  'measured here'], failing)
 
-    def wins_against(method):
-        shares = sorted(float(bbob.cell(f'{method}, {dimensions} dimensions, 60 evaluations', 'ours wins').rstrip('%'))
-                        for dimensions in (2, 5, 10, 20))
-        return f'{shares[0]:.1f}% to {shares[-1]:.1f}%'
 
-    def read_by_neighbours(space):
-        return neighbours.cell(space, 'label read from nearest neighbours')
-
-    def distance(method):
-        return (f"median {regret.cell(method, 'regret, median')}, worst of {regret.cell(method, 'searches')} "
-                f"{regret.cell(method, 'regret, worst')}")
-
-    def read_right(method):
-        return regret.cell(method, 'judge: ten best distinct')
-
-    def source(name, path):
-        depth = len(page.relative_to(root).parts) - 1
-        return f'[{name}]({"../" * depth}{path})'
-
-    searches = source('all searches', 'docs/search.md')
-    return Table(['result', 'elsewhere', 'here', 'source'], [
-        ['−ELBO of the VAE without predictor (nats)', '149.2 (article)', fixed(figures['neg_elbo'], 1),
-         source('model card', 'models/README.md')],
-        ['10-nearest-neighbour accuracy in latent space: without predictor → with classifier', 'a figure (article)',
-         f"{read_by_neighbours('without predictor')} → {read_by_neighbours('with classifier')}",
-         source('main notebook', main_notebook)],
-        ['regret where only values are known: best value found − minimum (nats)', f'{distance(gpyopt)} ¹',
-         distance(without_prior), searches],
-        ['regret where the prior is known', f'{distance(with_prior)} ²', distance(ours), searches],
-        ['seconds of a search where the prior is known: median (fastest–slowest)',
-         f"{times.cell(with_prior, 'seconds')} ²", times.cell(ours, 'seconds'), searches],
-        ['seconds of a search where only values are known', f"{times.cell(gpyopt, 'seconds')} ¹",
-         times.cell(without_prior, 'seconds'), searches],
-        ['ten best distinct images of a search that the judge reads as the wanted digit',
-         f'{read_right(gpyopt)} ¹', read_right(ours), searches],
-        ['searches of 24 other functions, 2 to 20 dimensions, that find a lower value than random search; BoTorch; '
-         'scikit-optimize',
-         '', '; '.join(map(wins_against, ('random', 'BoTorch LogEI', 'scikit-optimize EI'))),
-         source('any function', 'docs/search.md#any-function')],
-    ])
+def _search(root):
+    """The median regret of the searches that the README compares."""
+    methods = {'random search': 'random', "GPyOpt, article's settings": "GPyOpt, article's settings",
+               'ours, only values known': 'ours, no lower bound', 'ours, prior known': 'ours',
+               'BoTorch, prior known': 'BoTorch with the prior'}
+    regret = _select(read_csv(root / 'benchmarks' / 'results' / 'regret.csv'), ['regret, median'], methods.values())
+    return Table(['', *methods], [['median distance from the minimum (nats)', *(cell for cell, in regret.rows)]])
 
 
 _model_descriptions = {
@@ -309,8 +249,8 @@ _model_descriptions = {
 _metric_names = {'rmse': 'RMSE', 'moved': 'moved to the label'}
 
 
-def _models(root, page):
-    """The pretrained models, what they reach on the test images, and how long they were trained."""
+def _models(root):
+    """The pretrained models, and what they reach on the test images."""
     rows = []
     for name, model in read_manifest(root).items():
         figures = dict(model['test_metrics'])
@@ -319,13 +259,12 @@ def _models(root, page):
         others = ', '.join(f'{_metric_names.get(key, key)} ' + (fixed(value, 2) if key == 'rmse' else
                                                                 fixed(100 * value, 2) + '%')
                            for key, value in figures.items())
-        rows.append([f'`{name}`', _model_descriptions.get(name, ''), *losses, others, str(model['epochs']),
-                     f"{model['seconds']:,}"])
-    return Table(['model', 'what it is', '−ELBO', 'reconstruction', 'KL', 'predictions', 'epochs', 'seconds'], rows)
+        rows.append([f'`{name}`', _model_descriptions.get(name, ''), *losses, others, str(model['epochs'])])
+    return Table(['model', 'what it is', '−ELBO', 'reconstruction', 'KL', 'predictions', 'epochs'], rows)
 
 
-# What a marker can name in place of a file: functions of the project's folder and of the page.
-SUMMARIES = {'results': _results, 'models': _models}
+# What a marker can name in place of a file: functions of the project's folder.
+SUMMARIES = {'statements': _statements, 'search': _search, 'models': _models}
 
 
 def main():

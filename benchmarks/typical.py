@@ -2,9 +2,7 @@
 
 `make bench` runs this after the searches. For each of ten targets and 20 seeds, a search with 52 evaluations decodes
 its ten best distinct points, and the judge reads the images. The Fréchet distance is that of the hundred images of one
-seed from MNIST's test images, so all rows compare sets of the same size. Part `spacings` chooses the spacing of the
-last row, with other seeds and the validation images: it has the lowest Fréchet distance of those with which the judge
-reads 97% as the target. Each part takes about ten minutes on two cores.
+seed from MNIST's test images, so all rows compare sets of the same size. It takes about ten minutes on two cores.
 The tables are printed, written to benchmarks/results/, and from there into the pages.
 """
 
@@ -21,8 +19,6 @@ from digits.measures import create_features, frechet_distance, mean_pixel_distan
 from digits.objectives import create_nll, nll_norm, nll_prior
 from latent_search import create_optimizer, top
 
-choice_seeds = range(100, 110)
-spacings = 0.1, 0.12, 0.13, 0.14, 0.15, 0.17, 0.2, 0.25
 header = ['ten best distinct', 'searches', 'read as the target by the judge', '… of the worst target',
           'distance of two images, pixels', 'Fréchet distance', 'distance from the origin']
 
@@ -52,17 +48,15 @@ def images_of(way, target, seed):
     return predict(decoder, points, ''), np.linalg.norm(points, axis=1).mean()
 
 
-def measure(ways, seeds, n_jobs, real_images):
+def measure(seeds, n_jobs):
     """A row for each way: what the judge reads, and how different and how real the images are.
 
     Args:
-        ways: a dict from names to `Way`.
         seeds: of the searches.
         n_jobs: number of processes.
-        real_images: from which the Fréchet distance is measured, (n, 28, 28, 1).
     """
     features = create_features(models()['judge'])
-    real, _ = predict(features, real_images, '')
+    real, _ = predict(features, load_data('mnist').x_test, '')
     rows = []
     for name, way in ways.items():
         found = Parallel(n_jobs=n_jobs)(delayed(images_of)(way, target, seed) for seed in seeds for target in range(10))
@@ -83,15 +77,8 @@ def measure(ways, seeds, n_jobs, real_images):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=20)
-    parts = ['spacings', 'objectives']
-    parser.add_argument('--parts', nargs='+', default=parts, choices=parts)
     arguments = parser.parse_args()
-    data = load_data('mnist')
-    if 'spacings' in arguments.parts:
-        candidates = {f'spacing {spacing}': Way(in_ten, nll_norm, spacing) for spacing in spacings}
-        write('choices_spacing', header, measure(candidates, choice_seeds, 2, data.validation_split().x_test))
-    if 'objectives' in arguments.parts:
-        write('typical', header, measure(ways, range(arguments.seeds), 2, data.x_test))
+    write('typical', header, measure(range(arguments.seeds), 2))
     update_pages()
 
 

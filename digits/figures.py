@@ -1,6 +1,5 @@
-"""Figures of digits, models and generated images, and tables. Functions are handed arrays and return the figure."""
+"""Figures of digits, models and generated images. Functions are handed arrays and return the figure."""
 
-import html
 from itertools import zip_longest
 
 import matplotlib
@@ -16,23 +15,6 @@ from latent_search.figures import describe
 from latent_search.points import check_points
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tables
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def table(header, rows):
-    """Shows rows of cells below a header as a Markdown table, where a notebook displays what this returns.
-
-    HTML in a cell is shown, and not run.
-    """
-    from IPython.display import Markdown
-
-    lines = [header, ['---'] * len(header), *rows]
-    cells = [[html.escape(str(cell), quote=False).replace('|', r'\|') for cell in line] for line in lines]
-    return Markdown('\n'.join('| ' + ' | '.join(line) + ' |' for line in cells))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,45 @@
-"""Tables of models and of the images that searches find. Each function is handed what was measured, and returns header
-and rows for `figures.table`."""
+"""Tables, and those of models and of the images that searches find: header and rows for `table`."""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from digits.measures import widest_radius
+
+class Table(NamedTuple):
+    """A header and rows of as many cells, all of them texts. As a text it is a Markdown table, in which HTML is shown.
+
+    IPython displays the Markdown, and stores header and rows in the metadata of the output, as `text/markdown`.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+
+    def __repr__(self):
+        cells = [[cell.replace('&', '&amp;').replace('<', '&lt;').replace('|', r'\|') for cell in line]
+                 for line in (self.header, ['---'] * len(self.header), *self.rows)]
+        return '\n'.join('| ' + ' | '.join(line) + ' |' for line in cells)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {'text/markdown': str(self)}, {'text/markdown': self._asdict()}
+
+
+def table(header, rows):
+    """Makes a table, which a notebook displays and which prints as Markdown.
+
+        table(['digit', 'minimum (nats)'], [[0, '2.19'], [1, '2.49']])
+
+    Args:
+        header: names of the columns.
+        rows: lists of cells, one for each column. They can be anything that has a text.
+
+    Raises:
+        ValueError: a row has more or fewer cells than the header.
+    """
+    made = Table([str(cell) for cell in header], [[str(cell) for cell in row] for row in rows])
+    for row in made.rows:
+        if len(row) != len(made.header):
+            raise ValueError(f'Each row needs {len(made.header)} cells, as many as the header, got {row}.')
+    return made
 
 
 def losses_table(title, metrics, accuracy):
@@ -67,6 +103,8 @@ def variations_table(around, found):
         around: a dict from targets to what `measures.assess_around` returns.
         found: a dict from the same targets to what `vae_opt_util.assess_top` returns.
     """
+    from digits.measures import widest_radius  # Starts Keras, which the tables of pages do without.
+
     rows = []
     for target, of_target in around.items():
         widest = widest_radius(of_target)

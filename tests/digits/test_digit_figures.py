@@ -17,7 +17,6 @@ from digits.figures import (
     plot_top,
     plot_top_beside,
     plot_variations,
-    table,
 )
 from latent_search.points import create_grid
 
@@ -129,18 +128,6 @@ def test_top(rng):
     assert shown_images(beside.axes[0]) == [image.tobytes() for of_target in assessed.values()
                                             for image in of_target['images'][:2]]
     assert 'these: 2 rows' in beside.alt and 'reads 3 of 4' in beside.alt
-
-
-def test_table():
-    shown = table(['a', 'b'], [[1, 'x'], [2, 'y']])
-
-    assert shown.data == '| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |'
-
-
-def test_a_table_runs_no_cell():
-    shown = table(['a|b'], [['<script>alert(1)</script>'], ['**no** & x']])
-
-    assert shown.data == ('| a\\|b |\n| --- |\n| &lt;script&gt;alert(1)&lt;/script&gt; |\n| **no** &amp; x |')
 
 
 @pytest.mark.parametrize('share, shown, title', [

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'notebooks'))
 import run as notebook_runner  # noqa: E402
 
-# Drawn by benchmarks/growth.py and benchmarks/training.py.
-NOT_OF_NOTEBOOKS = {'growth.png', 'training.png'}
+# Drawn by benchmarks/growth.py.
+NOT_OF_NOTEBOOKS = {'growth.png'}
 
 
 def figure(content):

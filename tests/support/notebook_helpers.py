@@ -56,15 +56,10 @@ def printed(notebook, stream):
 
 
 def tables(notebook):
-    """The tables in the outputs of a notebook: lists of rows, which are lists of cells. The first row is the header."""
-    found = []
-    for output in outputs(notebook):
-        if output.get('data', {}).get('text/markdown', '').startswith('|'):
-            lines = output.data['text/markdown'].splitlines()
-            rows = [[cell.strip() for cell in line.strip().removeprefix('|').removesuffix('|').split(' | ')]
-                    for line in lines]
-            found.append([rows[0], *rows[2:]])
-    return found
+    """The tables that a notebook displays: lists of rows, which are lists of cells. The first row is the header."""
+    shown = [output.metadata['text/markdown'] for output in outputs(notebook)
+             if 'text/markdown' in output.get('metadata', {})]
+    return [[of.header, *of.rows] for of in shown]
 
 
 def statements(notebook):
