@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ['README.md', 'CONTRIBUTING.md', 'benchmarks/README.md', 'models/README.md', *(f'docs/{path.name}' for path in ROOT.glob('docs/*.md'))]
+PAGES = ['README.md', 'CONTRIBUTING.md', 'benchmarks/README.md', 'models/README.md',
+         *(f'docs/{path.name}' for path in ROOT.glob('docs/*.md'))]
 
 
 def read(page):
