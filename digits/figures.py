@@ -131,7 +131,7 @@ def plot_latent_spaces(ts, y, titles, title):
         ValueError: the points of a latent space are not (n, 2).
     """
     ts = [check_points(t, 2) for t in ts]
-    figure, axes = plt.subplots(2, len(ts), figsize=(5 * len(ts), 9.2), dpi=72, layout='constrained', sharex=True,
+    figure, axes = plt.subplots(2, len(ts), figsize=(4.6 * len(ts), 8.5), dpi=72, layout='constrained', sharex=True,
                                 sharey=True, squeeze=False)
     colorings = (_label_colormap, plt.get_cmap('viridis', num_labels))
     for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
@@ -344,8 +344,8 @@ def _read_as_wanted(assessed, num=None):
 def _draw_top(panels, num):
     width, height = 36, 47  # Of an image with what is written above and below it, in pixels of the image.
     rows = max(map(len, panels.values()))
-    figure, axes = plt.subplots(1, len(panels), figsize=((num + 0.5) * len(panels),
-                                                         height / width * rows + 0.7),
+    figure, axes = plt.subplots(1, len(panels), figsize=((1.15 * num + 0.5) * len(panels),
+                                                         1.15 * height / width * rows + 0.7),
                                 layout='constrained', squeeze=False)
     for axis, (name, assessed) in zip(axes[0], panels.items(), strict=True):
         images = {}
