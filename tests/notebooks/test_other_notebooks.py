@@ -18,7 +18,8 @@ from latent_search import create_optimizer
 
 PARAMETERS = {'alternatives': {'max_iter': 6, 'num_starts': 2, 'num_images': 10, 'num_runs': 1},
               'external_results': {'num_results': 12, 'max_iter': 2},
-              'higher_dimensions': {'max_iter': 1}}
+              'higher_dimensions': {'max_iter': 1},
+              'latent_spaces': {'max_iter': 1}}
 
 
 def test_none_is_missing():
@@ -39,7 +40,7 @@ def run_small(name, parameters, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['alternatives', 'higher_dimensions'])
+@pytest.mark.parametrize('name', ['alternatives', 'higher_dimensions', 'latent_spaces'])
 def test_runs(name, tmp_path):
     assert 'only a part of it was written' not in run_small(name, {}, tmp_path)
 
@@ -73,46 +74,62 @@ def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
     (folder / 'journal.csv').write_text('of before')
     cell, = (cell for cell in code_cells(read(MAIN.with_stem('external_results'))) if 'rmtree' in cell.source)
 
-    exec(cell.source, {'load_pretrained': Mock(), 'Path': Path, 'shutil': shutil, 'build_dir': None,
-                       'folder': str(folder), 'start_anew': start_anew})
+    exec(cell.source, {'Path': Path, 'shutil': shutil, 'folder': str(folder), 'start_anew': start_anew})
 
     assert folder.is_dir() and (folder / 'journal.csv').exists() != start_anew
 
 
 def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits):
-    """What the cells call, and with what. The tests of `train` and `train_latent_constraints` train."""
+    """What the cells call, and with what. The tests of the functions that train do train."""
     import alternatives
     import comparison
     import vae_opt_util
+    from digits.data import load_data
 
-    notebook = read(MAIN.with_stem('alternatives'))
-    cells = [cell.source for cell in code_cells(notebook) if 'use_pretrained' in cell.source]
     history = [{'seconds': 1.5}, {'seconds': 2.5}]
-    train = create_autospec(vae_opt_util.train, side_effect=lambda name, *_, **__: (f'trained {name}', history))
-    train_latent_constraints = create_autospec(alternatives.train_latent_constraints,
-                                               return_value=('trained constraints', history))
-    names = {'load_data': vae_opt_util.load_data, 'recipe_for': vae_opt_util.recipe_for, 'checkpoints_dir': 'here',
-             'training_seconds': comparison.training_seconds, 'train': train,
-             'train_latent_constraints': train_latent_constraints}
+    train = create_autospec(vae_opt_util.train, side_effect=lambda name, *_, **__: (FakeModel(name), history))
+    module = create_autospec(alternatives)
+    module.train_conditional_vae.return_value = 'trained VAE', history
+    module.train_latent_constraints.return_value = 'trained constraints', history
+    cells = [cell.source for cell in code_cells(read(MAIN.with_stem('alternatives')))]
+    names = {'alternatives': module, 'comparison': comparison, 'load_data': load_data, 'train': train,
+             'MODELS': vae_opt_util.MODELS, 'VAE_RECIPE': vae_opt_util.VAE_RECIPE, 'objectives': Mock(), 'methods': {}}
 
     exec(cells[0], names)
-    names |= {'use_pretrained': False, 'dataset': 'digits', 'epochs': 3}
+    names |= {'use_pretrained': False, 'dataset': 'digits', 'epochs': 3, 'checkpoint_dir': 'here'}
     for cell in cells[1:]:
-        exec(cell, names)
+        if 'load_or_train(' in cell or 'if use_pretrained' in cell:
+            exec(cell, names)
 
-    assert {call.args[0] for call in train.call_args_list} == set(names['models']) == {
-        'vae-predictor-softmax', 'vae-predictor-off', 'vae-conditional', 'classifier', 'judge'}
+    assert [call.args[0] for call in train.call_args_list] == [
+        'vae-predictor-softmax', 'vae-predictor-off', 'classifier', 'judge']
     for call in train.call_args_list:
-        assert call.args[1].name == digits.name and call.kwargs['checkpoint_dir'] == 'here'
-        assert call.kwargs['recipe'] == vae_opt_util.recipe_for(call.args[0], epochs=3)
-    train_latent_constraints.assert_called_once_with('trained vae-predictor-off', names['data'], epochs=3, seed=0)
-    assert names['constraints'] == 'trained constraints' and names['seconds']['latent-constraints'] == 4
-    assert names['num_labelled'] == len(digits.y_train) and names['models_from'] == digits.name
+        assert call.args[1].name == digits.name and call.kwargs == {
+            'recipe': vae_opt_util.MODELS[call.args[0]].recipe._replace(epochs=3), 'seed': 0, 'checkpoint_dir': 'here'}
+    module.train_conditional_vae.assert_called_once_with(
+        names['data'], recipe=vae_opt_util.VAE_RECIPE._replace(epochs=3), seed=0, checkpoint_dir='here')
+    module.train_latent_constraints.assert_called_once_with(names['vae'], names['data'], epochs=3, seed=0)
+    assert names['vae'].name == 'vae-predictor-off'
+    assert (names['conditional'], names['constraints']) == ('trained VAE', 'trained constraints')
+    assert set(names['seconds']) == {'vae-predictor-softmax', 'vae-predictor-off', 'classifier', 'judge',
+                                     'vae-conditional', 'latent-constraints'} and set(names['seconds'].values()) == {4}
+    assert names['num_labelled'] == len(digits.y_train) and names['trained_on'] == digits.name
+
+
+class FakeModel:
+    """Stands for a trained model, of which a cell may take a part."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def get_layer(self, name):
+        return f'{name} of {self.name}'
 
 
 @pytest.mark.slow
 def test_laboratory_skips_experiments_that_have_a_result(tmp_path):
-    from vae_opt_util import create_nll, load_pretrained
+    from digits.objectives import create_decode_classify, create_nll
+    from vae_opt_util import load_pretrained
 
     journal, results = tmp_path / 'journal.csv', tmp_path / 'results.csv'
     search = create_optimizer(None, [(-4, 4)] * 2, journal=journal)
@@ -131,7 +148,8 @@ def test_laboratory_skips_experiments_that_have_a_result(tmp_path):
 
     rows = list(csv.DictReader(results.read_text().splitlines()))
     assert sorted(int(row['number']) for row in rows) == [1, 2, 3]
-    nll = create_nll(load_pretrained('vae-predictor-softmax').get_layer('decoder'), load_pretrained('classifier'), 4)
+    decoder = load_pretrained('vae-predictor-softmax').get_layer('decoder')
+    nll = create_nll(create_decode_classify(decoder, load_pretrained('classifier')), 4)
     for row in rows[1:]:
         np.testing.assert_allclose(float(row['value']), nll(search.pending[int(row['number']) - 1].t)[0, 0], rtol=1e-4)
 
