@@ -5,6 +5,7 @@ Take `keras`, `layers` and `ops` from here, so that Keras is started only once a
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-# Lines that TensorFlow's C++ code writes to stderr while it starts, although nothing is wrong.
-_greetings = b'I0000', b'WARNING: All log messages before absl', b'To enable the following instructions'
+# Lines that TensorFlow's C++ code writes to stderr while it starts, although nothing is wrong. TensorFlow 2.18 begins
+# some of them with a date.
+_greeting = re.compile(rb'I0000|[-\d]+ [:.\d]+: I |WARNING: All log messages before absl|'
+                       rb'To enable the following instructions|.*(failed call to cuInit|Unable to register cu)')
 
 
 @contextmanager
@@ -37,8 +40,7 @@ def without_greetings():
             os.dup2(stderr, 2)
             os.close(stderr)
             held.seek(0)
-            os.write(2, b''.join(line for line in held
-                                 if not line.startswith(_greetings) and b'failed call to cuInit' not in line))
+            os.write(2, b''.join(line for line in held if not _greeting.match(line)))
 
 
 # TensorFlow and JAX take all memory of a GPU unless told otherwise, and several searches at once share one.
