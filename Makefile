@@ -1,10 +1,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-NOTEBOOK := notebooks/variational_autoencoder_opt.ipynb
+VENV := .venv
+CONSTRAINTS := constraints.txt
+NOTEBOOK := variational_autoencoder_opt
 BY := search
 NUM := 10
 SEED := 0
-BIN := .venv/bin
-INSTALLED := .venv/installed
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 # Compiles what is used and not all that was installed, once and not in each process of a user who keeps no bytecode.
@@ -13,21 +15,39 @@ USED := import ipykernel.kernelapp, matplotlib.pyplot, matplotlib_inline.backend
     scipy.stats, sklearn.datasets, xdist.plugin, GPyOpt, alternatives
 EXPLORER := build/explore.html
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+# Installs requirements under constraints into the folder of the target. What an interrupted installation left would pass for
+# installed, so the next one starts anew.
+define install
+@if [ -e $(@D)/unfinished ]; then rm -rf $(@D); fi; mkdir -p $(@D); touch $(@D)/unfinished
+$(PYTHON) -m venv $(@D)
+$(@D)/bin/$(PIP) -r $(1) -c $(2)
+endef
 # Several processes at once, so one thread each.
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
+# A path, or a name in notebooks/.
+NOTEBOOK_PATH := $(firstword $(filter %.ipynb,$(wildcard $(NOTEBOOK) $(NOTEBOOK:%=notebooks/%) $(NOTEBOOK:%=notebooks/%.ipynb))))
+ifeq ($(NOTEBOOK_PATH),)
+$(error There is no notebook '$(NOTEBOOK)', but there are $(basename $(notdir $(wildcard notebooks/*.ipynb))))
+endif
 comma := ,
 
-.PHONY: run test test-all test-long test-backends test-outputs test-jax test-torch test-browser test-pages lab \
-    explore images train bench bench-training notebook docs clean
+.PHONY: help run test test-quick test-all test-long test-oldest test-backends test-outputs test-jax test-torch test-browser \
+    test-pages lab explore images train bench bench-training notebook docs clean
 
-run: $(INSTALLED)  ## execute the main notebook and leave a page to look at
-	@$(BIN)/python notebooks/run.py $(NOTEBOOK) $(RUN_FLAGS)
+help:
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
+
+run: $(INSTALLED)  ## execute the main notebook and leave a page to look at; another one: make run NOTEBOOK=alternatives
+	@$(BIN)/python notebooks/run.py $(NOTEBOOK_PATH) $(RUN_FLAGS)
 
 test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(MAKE) test-quick
+
+test-quick: $(INSTALLED)
 	$(PYTEST) 2 -m 'not slow'
 
 test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
@@ -38,6 +58,10 @@ test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask 
 
 test-long:
 	$(PYTEST) 2 -m 'slow and not browser'
+
+test-oldest:  ## run the quick tests and the main notebook with the oldest versions, on Python 3.11
+	@$(MAKE) test-quick run VENV=build/oldest PYTHON=python3.11 CONSTRAINTS=constraints-oldest.txt \
+	    RUN_FLAGS='--set dataset=digits'
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
@@ -67,10 +91,11 @@ explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browse
 $(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.npz digits/*.py latent_search/*.py)
 	@$(BIN)/python explorer/explore.py
 
-lab: $(INSTALLED)  ## open the notebook in JupyterLab
+lab: $(INSTALLED)  ## open the main notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
 	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
-	$(BIN)/jupyter lab $(NOTEBOOK) --ServerApp.root_dir=. $(JUPYTER_FLAGS)
+	@echo 'JupyterLab opens $(NOTEBOOK_PATH). Ctrl-C ends it.'
+	@$(BIN)/jupyter lab $(NOTEBOOK_PATH) --ServerApp.root_dir=. $(JUPYTER_FLAGS)
 
 images: $(INSTALLED)  ## save images of a digit and a table of their points: make images DIGIT=7 BY=search or conditional
 	@$(BIN)/python models/generate.py $(DIGIT) --by '$(BY)' --num '$(NUM)' --seed '$(SEED)' \
@@ -80,21 +105,20 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
 	$(BIN)/python benchmarks/tables.py
 
-bench: $(BENCH_BIN)/installed  ## compare searches, and write their tables and figures in docs/
-	@echo 'About so many minutes on two cores: search 71, typical 5, many_dimensions 22, any_function 21, ablation 29'
+bench: build/bench-venv/installed  ## compare searches, and write their tables and figures in docs/
+	@echo 'About so many minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 21, ablation 29'
 	for part in search.py 'typical.py --parts objectives' 'many_dimensions.py --dimensions 20' \
 	    'many_dimensions.py --dimensions 200 --seeds-of-slow 0' any_function.py \
 	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
-bench-training: $(BENCH_BIN)/installed  ## compare recipes and trainings, and write their tables and figures in docs/
+bench-training: build/bench-venv/installed  ## compare recipes and trainings, and write their tables and figures in docs/
 	for part in choices.py training.py readings.py 'typical.py --parts spacings'; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
-$(BENCH_BIN)/installed: benchmarks/requirements.txt constraints.txt
-	$(PYTHON) -m venv build/bench-venv
-	$(BENCH_BIN)/$(PIP) -r benchmarks/requirements.txt -c constraints.txt
-	@touch $@
+build/bench-venv/installed: benchmarks/requirements.txt constraints.txt
+	$(call install,$<,constraints.txt)
+	@mv $(@D)/unfinished $@
 
 notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
 	rm -rf build/journals
@@ -108,10 +132,10 @@ docs: $(INSTALLED)  ## write all tables of README, docs/ and the models' card fr
 clean:  ## delete everything that was installed or built
 	rm -rf .venv build *.egg-info
 
-$(INSTALLED): requirements.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or later is needed, this is {sys.version}"'
-	@echo 'Installing into .venv (2.7 GB; only the first time) ...'
-	$(PYTHON) -m venv .venv
-	$(BIN)/$(PIP) -r requirements.txt -c constraints.txt
+$(INSTALLED): requirements.txt $(CONSTRAINTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
+	    f"Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}. Name one: make PYTHON=PATH")'
+	@echo 'Installing into $(VENV) (2.7 GB; only the first time) ...'
+	$(call install,$<,$(CONSTRAINTS))
 	@$(COMPILE) '$(USED)'
-	@touch $@
+	@mv $(@D)/unfinished $@
