@@ -27,12 +27,13 @@ def where_it_runs(target, seed):
 
 
 def test_searches_on_a_local_cluster(pretrained):
-    from vae_opt_util import create_nll, nll_prior
+    from digits.objectives import create_decode_classify, create_nll, nll_prior
 
     decoder, classifier = pretrained['vae-predictor-softmax'].get_layer('decoder'), pretrained['classifier']
+    reader = create_decode_classify(decoder, classifier)
 
     def optimizer_for(target, seed):
-        return create_optimizer(create_nll(decoder, classifier, target), SQUARE, seed, lower_bound=nll_prior)
+        return create_optimizer(create_nll(reader, target), SQUARE, seed, lower_bound=nll_prior)
 
     # Joblib does not hand searches to a cluster of one worker.
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \

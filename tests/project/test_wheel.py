@@ -26,12 +26,13 @@ search.plot_experiments('nine').savefig('nine.png')
 """
 
 LOAD = """
+import alternatives
 import digits.pretrained
-from vae_opt_util import PRETRAINED, load_pretrained
+from vae_opt_util import MODELS, load_pretrained
 
 assert 'site-packages' in str(digits.pretrained.models_dir)
-for name in PRETRAINED:
-    assert load_pretrained(name).count_params() > 1000
+for model in [*map(load_pretrained, MODELS), alternatives.load_conditional_vae(), alternatives.load_latent_constraints()]:
+    assert model.count_params() > 1000
 """
 
 
@@ -74,8 +75,8 @@ def installed(wheel, tmp_path_factory):
 def test_wheel_has_the_models_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert {path.name for path in (ROOT / 'models').glob('*.keras')} == {
-        name.removeprefix('digits/models/') for name in names if name.endswith('.keras')}
+    assert {path.name for path in (ROOT / 'models').glob('*.npz')} == {
+        name.removeprefix('digits/models/') for name in names if name.endswith('.npz')}
     assert 'digits/models/manifest.json' in names and 'latent_search/py.typed' in names
     assert not [name for name in names if 'test' in name.split('/')[0]]
 
