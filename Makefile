@@ -107,14 +107,13 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 
 bench: build/bench-venv/installed  ## compare searches, and write their tables and figures in docs/
 	@echo 'About so many minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 21, ablation 29'
-	for part in search.py 'typical.py --parts objectives' 'many_dimensions.py --dimensions 20' \
+	for part in search.py typical.py 'many_dimensions.py --dimensions 20' \
 	    'many_dimensions.py --dimensions 200 --seeds-of-slow 0' any_function.py \
 	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
 bench-training: build/bench-venv/installed  ## compare recipes and trainings, and write their tables and figures in docs/
-	for part in choices.py training.py readings.py 'typical.py --parts spacings'; do \
-	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/training.py
 
 build/bench-venv/installed: benchmarks/requirements.txt constraints.txt
 	$(call install,$<,constraints.txt)

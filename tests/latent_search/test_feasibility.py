@@ -209,7 +209,7 @@ def test_success_at_an_evaluated_corner_alone():
 @pytest.mark.slow
 @pytest.mark.parametrize('feasible', [lambda u: (u < 0.2236).all(), lambda u: u[0] > 0.95], ids=['corner', 'strip'])
 def test_a_search_learns_where_nearly_everything_fails(feasible):
-    """Required where 95% of the box fails: 40 successes in 120, median of three seeds."""
+    """Where 95% of the box fails: 40 successes in 120 or more, median of three seeds."""
     successes = []
     for seed in range(3):
         optimizer = create_optimizer(None, [(0.0, 1.0)] * 2, seed)
