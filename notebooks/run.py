@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,9 +27,11 @@ import nbformat
 from jupyter_client.kernelspec import get_kernel_spec
 from latex2mathml.converter import convert
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from PIL import Image
+
+from latent_search.files import replace_file
 
 notebooks_dir = Path(__file__).resolve().parent
 build_dir = notebooks_dir.parent / 'build'
@@ -118,11 +121,7 @@ def execute(notebook, folder):
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the message holds the cell and its traceback.
     """
-    headings, heading = [], ''
-    for cell in notebook.cells:
-        if cell.cell_type == 'markdown' and (found := re.search(r'^#+ (.+)', cell.source, re.MULTILINE)):
-            heading = found[1]
-        headings.append(heading)
+    headings = _headings(notebook)
 
     def announce(cell, cell_index):
         if cell.cell_type == 'code':
@@ -146,6 +145,15 @@ def execute(notebook, folder):
     # What JupyterLab writes when it saves the notebook.
     kernel = get_kernel_spec('python3')
     notebook.metadata.kernelspec = {'display_name': kernel.display_name, 'language': kernel.language, 'name': 'python3'}
+
+
+def _headings(notebook):
+    """The heading above each cell, or in it."""
+    headings = ['']
+    for cell in notebook.cells:
+        found = cell.cell_type == 'markdown' and re.search(r'^#+ (.+)', cell.source, re.MULTILINE)
+        headings.append(found[1] if found else headings[-1])
+    return headings[1:]
 
 
 def named_figures(notebook):
@@ -173,9 +181,15 @@ def named_figures(notebook):
 def replace(notebook, path, docs=docs_dir):
     """Writes an executed notebook to `path`, and its named figures as PNG or GIF into the folder `docs`."""
     figures = named_figures(notebook)
-    nbformat.write(notebook, path)
+    _write_notebook(notebook, path)
     for name, content in figures.items():
-        (docs / name).write_bytes(content)
+        replace_file(docs / name, content)
+
+
+def _write_notebook(notebook, path):
+    text = io.StringIO()
+    nbformat.write(notebook, text)
+    replace_file(path, text.getvalue())
 
 
 def _pngs(cell):
@@ -215,15 +229,14 @@ def export(notebook, folder, name, source=notebooks_dir):
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob('*.png'):
         path.unlink()
-    nbformat.write(notebook, folder / f'{name}.ipynb')
+    _write_notebook(notebook, folder / f'{name}.ipynb')
 
-    heading, figures = '', []
-    for cell in notebook.cells:
-        if cell.cell_type == 'markdown' and (found := re.search(r'^#+ (.+)', cell.source, re.MULTILINE)):
-            heading = re.sub(r'\W+', '-', found[1].lower()).strip('-')
+    figures = []
+    for cell, heading in zip(notebook.cells, _headings(notebook), strict=True):
+        heading = re.sub(r'\W+', '-', heading.lower()).strip('-')
         for png in _pngs(cell):
             figures.append(folder / f"{cell.metadata.get('figure') or f'{len(figures) + 1:02}-{heading}'}.png")
-            figures[-1].write_bytes(png)
+            replace_file(figures[-1], png)
 
     return write_page(notebook, folder / f'{name}.html', source), figures
 
@@ -244,7 +257,7 @@ def write_page(notebook, path, source=notebooks_dir):
     text = re.sub(r'(<a\b[^>]*\shref=")([^"]+)"',
                   lambda found: f'{found[1]}{html.escape(_link(html.unescape(found[2]), source, path))}"', text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding='utf-8')
+    replace_file(path, text)
     return path
 
 
@@ -291,6 +304,16 @@ def as_parameter(item):
         return name, value
 
 
+def check_writable(folders):
+    """Creates `folders` where they are missing, and ends the program with a sentence if one cannot be written to."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            sys.exit(f'Nothing was executed, as {folder} cannot be written to: {error.strerror}.')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('notebook', type=Path)
@@ -301,22 +324,30 @@ def main():
 
     if os.environ.get('MNIST_NPZ'):  # A relative path starts here, and not where the notebook runs.
         os.environ['MNIST_NPZ'] = str(Path(os.environ['MNIST_NPZ']).expanduser().resolve())
-    started = time.perf_counter()
-    notebook = nbformat.read(arguments.notebook, as_version=4)
-    override_parameters(notebook, dict(map(as_parameter, arguments.set)))
+    started, path = time.perf_counter(), arguments.notebook.resolve()
+    if not path.is_file():
+        sys.exit(f'There is no notebook {arguments.notebook}.')
     try:
-        execute(notebook, arguments.notebook.resolve().parent)
+        notebook = nbformat.read(path, as_version=4)
+        override_parameters(notebook, dict(map(as_parameter, arguments.set)))
+        check_writable([page_of(path).parent, *([path.parent, docs_dir] if arguments.in_place else [])])
+        execute(notebook, path.parent)
+        page, figures = export(notebook, page_of(path).parent, path.stem, path.parent)
+        for other in path.parent.glob('*.ipynb'):  # Links lead there.
+            if not page_of(other).exists() or page_of(other).stat().st_mtime < other.stat().st_mtime:
+                write_page(nbformat.read(other, as_version=4), page_of(other), path.parent)
+        if arguments.in_place:
+            replace(notebook, path)
     except CellExecutionError as error:
-        if error.ename in ('KeyboardInterrupt', 'Interrupted'):
-            sys.exit(f'\nInterrupted, and no page was written. {error.evalue}')
-        raise
-    source = arguments.notebook.resolve().parent
-    page, figures = export(notebook, page_of(arguments.notebook).parent, arguments.notebook.stem, source)
-    for other in source.glob('*.ipynb'):  # Links lead there.
-        if not page_of(other).exists() or page_of(other).stat().st_mtime < other.stat().st_mtime:
-            write_page(nbformat.read(other, as_version=4), page_of(other), source)
-    if arguments.in_place:
-        replace(notebook, arguments.notebook)
+        interrupted = error.ename in ('KeyboardInterrupt', 'Interrupted')
+        sys.exit(f'\nInterrupted, and no page was written. {error.evalue}' if interrupted else
+                 f'\n{error}\nThis cell failed, and no page was written.')
+    except DeadKernelError:
+        sys.exit('\nThe kernel ended before the notebook did, and no page was written.')
+    except ValueError as error:
+        sys.exit(f'\n{error}')
+    except OSError as error:
+        sys.exit(f'\nThe notebook or its page was not written: {error}.')
     print(f'\nExecuted in {time.perf_counter() - started:.0f} seconds.\nPage to look at: {page}\n'
           f'{len(figures)} figures as PNG: {page.parent}')
 

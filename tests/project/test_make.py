@@ -59,12 +59,13 @@ def test_unknown_notebook_ends_in_a_sentence_before_anything_is_done(notebook, m
 
 @pytest.fixture
 def install(tmp_path):
-    """Calls make with a Python that makes an empty environment, whose Python logs its arguments and fails if told to."""
+    """Calls make with a Python that makes an empty environment, whose Python logs its calls and fails if told to."""
     if shutil.which('make') is None:
         pytest.skip('needs make')
-    for name, lines in {
-            'python': 'case "$1" in -m) mkdir -p "$3/bin" && cp "$(dirname "$0")/environment" "$3/bin/python";; esac',
-            'environment': f'echo "$@" >> {tmp_path}/log; touch "${{0%/bin/*}}/part"; test ! -e {tmp_path}/fail'}.items():
+    programs = {
+        'python': f'case "$1" in -m) mkdir -p "$3/bin" && cp {tmp_path}/environment "$3/bin/python";; esac',
+        'environment': f'echo "$@" >> {tmp_path}/log; touch "${{0%/bin/*}}/part"; test ! -e {tmp_path}/fail'}
+    for name, lines in programs.items():
         (tmp_path / name).write_text(f'#!/bin/sh\n{lines}\n')
         (tmp_path / name).chmod(0o755)
 
