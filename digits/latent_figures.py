@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patheffects import withStroke
 
-from digits.figures import label_colors
+from latent_search.figures import colors as label_colors
 from latent_search.figures import describe
 from latent_search.points import check_points
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from alternatives import create_conditional_decoder
-from digits.figures import label_colors
 from digits.latent_figures import plot_interpolations, plot_manifolds, plot_value_walk
 from digits.network_figures import network_blocks, plot_networks
+from latent_search.figures import colors as label_colors
 from vae_opt_util import create_classifier, create_decoder, create_encoder
 
 

@@ -1,6 +1,5 @@
 """The notebooks as they are committed: executed once, from top to bottom, with their defaults, on MNIST."""
 
-import ast
 import re
 
 import numpy as np
@@ -9,7 +8,6 @@ from notebook_helpers import (
     MAIN,
     NOTEBOOKS,
     NUM_FIGURES,
-    ROOT,
     code_cells,
     figures,
     outputs,
@@ -22,17 +20,6 @@ from notebook_helpers import (
 
 def source(notebook):
     return '\n'.join(cell.source for cell in code_cells(notebook))
-
-
-def public_names(module):
-    """The `__all__` of a module, or else the functions that it defines, read without importing it."""
-    path = ROOT / f'{module}.py' if (ROOT / f'{module}.py').exists() else ROOT / module / '__init__.py'
-    statements = ast.parse(path.read_text(encoding='utf-8')).body
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and statement.targets[0].id == '__all__':
-            return set(ast.literal_eval(statement.value))
-    return {statement.name for statement in statements if isinstance(statement, ast.FunctionDef)
-            and not statement.name.startswith('_')}
 
 
 def test_every_notebook_is_tested():
@@ -57,15 +44,6 @@ def test_run_on_mnist_with_the_pretrained_models(path):
     assert 'MNIST' in str(outputs(notebook)) and 'NOT MNIST' not in str(outputs(notebook))
     assert parameters(notebook)['dataset'] == 'auto'
     assert parameters(notebook).get('use_pretrained', True)
-
-
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_imported_names_are_public(path):
-    for node in ast.walk(ast.parse(source(read(path)))):
-        if isinstance(node, ast.ImportFrom) and node.module in ('vae_opt_util', 'latent_search', 'alternatives',
-                                                                'comparison'):
-            missing = {alias.name for alias in node.names} - public_names(node.module)
-            assert not missing, f'{node.module} does not offer {missing}'
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)

@@ -2,11 +2,10 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
 import pytest
+from notebook_helpers import NOTEBOOKS, ROOT, code_cells, read
 
-ROOT = Path(__file__).parents[2]
 # From the bottom up. A file may import from its own layer and from those below.
 LAYERS = (('latent_search',), ('digits',), ('vae_opt_util', 'gpyopt_support'), ('alternatives', 'comparison'),
           ('benchmarks', 'notebooks', 'models', 'explorer'))
@@ -22,7 +21,9 @@ PUBLIC = {'_replace', '_asdict', '_fields', '_make'}
 
 @cache
 def syntax(path):
-    return ast.parse(path.read_text(encoding='utf-8'))
+    notebook = path.suffix == '.ipynb'
+    return ast.parse('\n'.join(cell.source for cell in code_cells(read(path))) if notebook
+                     else path.read_text(encoding='utf-8'))
 
 
 def name_of(path):
@@ -72,6 +73,41 @@ def test_no_circles():
         ground = {name for name, below in left.items() if not below & left.keys()}
         assert ground, f'circle among {sorted(left)}'
         left = {name: below for name, below in left.items() if name not in ground}
+
+
+@cache
+def public_names(module):
+    """What others may take from one of our modules: its `__all__`, or else what it defines."""
+    path, = (path for path in SOURCES if name_of(path) == module)
+    defined = set()
+    for statement in syntax(path).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            defined.add(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names = {node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+            if '__all__' in names:
+                return set(ast.literal_eval(statement.value))
+            defined |= names
+    return defined
+
+
+@pytest.mark.parametrize('path', [*SOURCES, *NOTEBOOKS], ids=name_of)
+def test_names_are_taken_from_where_they_are_defined(path):
+    """Of our modules, those beside a script included, both `from module import name` and `module.name`."""
+    ours = {name_of(source): name_of(source) for source in SOURCES}
+    ours |= {source.stem: name_of(source) for source in path.parent.glob('*.py') if source in SOURCES}
+    taken, modules = set(), {}
+    for module, name in imports(path):
+        if name is None and module in ours:
+            modules[module] = module
+        elif f'{module}.{name}' in ours:
+            modules[name] = f'{module}.{name}'
+        elif module in ours:
+            taken.add((module, name))
+    taken |= {(modules[node.value.id], node.attr) for node in ast.walk(syntax(path)) if isinstance(node, ast.Attribute)
+              and isinstance(node.value, ast.Name) and node.value.id in modules and not node.attr.startswith('__')}
+
+    assert [f'{module}.{name}' for module, name in sorted(taken) if name not in public_names(ours[module])] == []
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=name_of)

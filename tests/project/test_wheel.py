@@ -31,7 +31,8 @@ import digits.pretrained
 from vae_opt_util import MODELS, load_pretrained
 
 assert 'site-packages' in str(digits.pretrained.models_dir)
-for model in [*map(load_pretrained, MODELS), alternatives.load_conditional_vae(), alternatives.load_latent_constraints()]:
+for model in (*map(load_pretrained, MODELS), alternatives.load_conditional_vae(),
+              alternatives.load_latent_constraints()):
     assert model.count_params() > 1000
 """
 
@@ -84,7 +85,7 @@ def test_wheel_has_the_models_and_no_tests(wheel):
 def test_search_alone(installed):
     folder, python = installed
 
-    run(python, '-c', SEARCH, folder=folder)
+    run(python, '-I', '-c', SEARCH, folder=folder)
 
     packages = run(*pip(python), 'list', '--format', 'freeze', folder=folder).lower()
     assert 'scipy' in packages
@@ -98,4 +99,4 @@ def test_pretrained_models_from_an_empty_folder(installed):
     site_packages = next((python.parents[1] / 'lib').glob('python*')) / 'site-packages'
     (site_packages / 'keras_of_the_tests.pth').write_text(sysconfig.get_path('purelib') + '\n')
 
-    run(python, '-c', LOAD, folder=folder)
+    run(python, '-I', '-c', LOAD, folder=folder)
