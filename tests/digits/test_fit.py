@@ -164,8 +164,12 @@ def test_damaged_checkpoint(examples, tmp_path):
     weights = folder_in(tmp_path) / 'epoch-3.weights.h5'
     content = weights.read_bytes()
     weights.write_bytes(content[:1000])
+    recipe = Recipe(3, batch_size=8, learning_rate=0.02)
+    model = small_model(recipe)
+    before = model.get_weights()
     with pytest.raises(ValueError, match=r'The checkpoint .*small-.* is damaged \(.*Delete it to train anew'):
-        trained(examples, folder=tmp_path)
+        fit(model, *examples, recipe, 'small', folder=tmp_path)
+    assert same(model.get_weights(), before)
 
     weights.write_bytes(content)
     (folder_in(tmp_path) / 'history.json').write_text('{')

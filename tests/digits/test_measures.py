@@ -1,3 +1,4 @@
+import logging
 import time
 
 import numpy as np
@@ -86,6 +87,29 @@ def test_predict_shows_a_bar_where_it_takes_long(rng, capsys, monkeypatch):
     monkeypatch.setattr(keras.Model, 'predict_on_batch', lambda _, x: time.sleep(0.25) or x)
     predict(model, values, 'long', batch_size=1)
     assert 'long' in capsys.readouterr().out
+
+
+@pytest.mark.skipif(keras.backend.backend() != 'tensorflow', reason='TensorFlow traces functions')
+def test_only_the_users_own_functions_are_said_to_be_traced_often():
+    """TensorFlow counts traces of one function, and Keras's `predict_on_batch` is one function for all models."""
+    import tensorflow as tf
+
+    def warnings_of(call):
+        said = []
+        handler = logging.Handler()
+        handler.emit = lambda record: said.append(record.getMessage())
+        logging.getLogger('tensorflow').addHandler(handler)
+        for number in range(12):
+            call(number)
+        logging.getLogger('tensorflow').removeHandler(handler)
+        return [message for message in said if 'triggered tf.function retracing' in message]
+
+    def call_a_model_of_its_own(number):
+        x = layers.Input((2,))
+        predict(keras.Model(x, layers.Rescaling(number)(x)), np.zeros((1, 2)), 'call')
+
+    assert warnings_of(call_a_model_of_its_own) == []
+    assert len(warnings_of(tf.function(lambda number: tf.zeros(()) + number))) > 0
 
 
 def test_latent_bounds(rng):

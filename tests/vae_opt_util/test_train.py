@@ -5,7 +5,8 @@ import pytest
 
 from digits.backend import Conv2DTranspose, keras, layers, native_precision
 from digits.measures import predict
-from digits.training import Recipe
+from digits.training import Checkpoint, Recipe
+from latent_search import Interrupted
 from vae_opt_util import (
     ARTICLE_RECIPE,
     MODELS,
@@ -26,13 +27,13 @@ KEYS = {'vae-predictor-off': {'loss', 'vae_loss'},
         'vae-predictor-softmax-10d': {'loss', 'vae_loss', 'predictor_loss', 'predictor_accuracy'},
         'classifier': {'loss', 'accuracy'},
         'judge': {'loss', 'accuracy'}}
+SETTINGS = {'latent_dim': 3, 'precision': 'float32', 'recipe': Recipe(2, batch_size=16, ema_momentum=0.5)}
 
 
 @pytest.fixture(scope='module')
 def trained(few_digits):
     """Trains a model for two epochs, once: model and history."""
-    return cache(lambda name: train(name, few_digits, latent_dim=3, precision='float32', recipe=Recipe(
-        2, batch_size=16, ema_momentum=0.5)))
+    return cache(lambda name: train(name, few_digits, **SETTINGS))
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -91,6 +92,25 @@ def test_values_and_images_are_scored(trained, few_digits):
     assert evaluate(regressor, x, y, value_rmse)['rmse'] ** 2 == pytest.approx(of_regressor[-1]['val_predictor_loss'],
                                                                               rel=1e-3)
     assert label_accuracy(predict(classifier, x, ''), y)['accuracy'] == pytest.approx(of_classifier[-1]['val_accuracy'])
+
+
+@pytest.mark.parametrize('name', ['vae-predictor-softmax', pytest.param('judge', marks=pytest.mark.slow)])
+def test_interrupted_training_goes_on_as_the_uninterrupted_one(name, trained, few_digits, tmp_path, monkeypatch):
+    """With a sampler, dropout, batch normalisation and averaged weights."""
+    write = Checkpoint.write
+
+    def write_and_interrupt(checkpoint, model, epoch):
+        write(checkpoint, model, epoch)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match='continues with epoch 2'):
+        patch.setattr(Checkpoint, 'write', write_and_interrupt)
+        train(name, few_digits, **SETTINGS, checkpoint_dir=tmp_path)
+    model, history = train(name, few_digits, **SETTINGS, checkpoint_dir=tmp_path)
+
+    expected, at_once = trained(name)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), expected.get_weights(), strict=True))
+    assert [{**epoch, 'seconds': 0} for epoch in history] == [{**epoch, 'seconds': 0} for epoch in at_once]
 
 
 @pytest.mark.slow
