@@ -14,6 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from digits.requirements import check_requirements
+
+check_requirements()
+
 # Lines that TensorFlow's C++ code writes to stderr while it starts, although nothing is wrong. TensorFlow 2.18 begins
 # some of them with a date.
 _greeting = re.compile(rb'I0000|[-\d]+ [:.\d]+: I |WARNING: All log messages before absl|'
