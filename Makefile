@@ -4,6 +4,7 @@ CONSTRAINTS := constraints.txt
 NOTEBOOK := variational_autoencoder_opt
 BY := search
 NUM := 10
+RUN_FLAGS :=
 SEED := 0
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -133,7 +134,7 @@ clean:  ## delete everything that was installed or built
 
 $(INSTALLED): requirements.txt $(CONSTRAINTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
-	    f"Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}. Name one: make PYTHON=PATH")'
+	    f"Python 3.11 or later is needed, up to 3.13, and $(PYTHON) is {v[0]}.{v[1]}. Name one: make PYTHON=PATH")'
 	@echo 'Installing into $(VENV) (2.7 GB; only the first time) ...'
 	$(call install,$<,$(CONSTRAINTS))
 	@$(COMPILE) '$(USED)'
