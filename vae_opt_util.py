@@ -153,7 +153,7 @@ def reconstruction_loss(x, x_decoded):
     −Σ x log p + (1 − x) log(1 − p), where p is `x_decoded`, kept 1e-7 from 0 and 1.
     """
     p = ops.clip(x_decoded, 1e-7, 1 - 1e-7)
-    return -ops.sum(x * ops.log(p) + (1 - x) * ops.log(1 - p), axis=(1, 2, 3))
+    return -ops.sum(ops.multiply(x, ops.log(p)) + ops.multiply(1 - x, ops.log(1 - p)), axis=(1, 2, 3))
 
 
 def kl_divergence(t_mean, t_log_var):
