@@ -46,16 +46,6 @@ class Data(NamedTuple):
     x_test: np.ndarray
     y_test: np.ndarray
 
-    def validation_split(self):
-        """The data on which recipes and other settings are chosen: a `Data` tuple without this one's test images.
-
-        The last twelfth of the training images, 5,000 of MNIST's 60,000, takes the place of the test images, and the
-        rest is left for training.
-        """
-        held_out = len(self.x_train) // 12
-        return Data(f'{self.name}, validation', self.x_train[:-held_out], self.y_train[:-held_out],
-                    self.x_train[-held_out:], self.y_train[-held_out:])
-
 
 class DataUnavailableError(OSError):
     """MNIST is in none of the places where it was looked for."""

@@ -51,23 +51,6 @@ def no_network(monkeypatch):
     socket.setdefaulttimeout(timeout)
 
 
-def test_validation_split(digits):
-    split = digits.validation_split()
-
-    held_out = 1437 // 12
-    assert split.name == 'scikit-learn digits, validation'
-    assert (len(split.x_train), len(split.x_test)) == (1437 - held_out, held_out)
-    np.testing.assert_array_equal(np.concatenate((split.x_train, split.x_test)), digits.x_train)
-    np.testing.assert_array_equal(np.concatenate((split.y_train, split.y_test)), digits.y_train)
-    assert set(split.y_test) == set(range(10))
-
-
-def test_validation_split_of_mnist(mnist):
-    split = mnist.validation_split()
-
-    assert (len(split.x_train), len(split.x_test)) == (55_000, 5_000)
-
-
 def check_form(data):
     for x, y in data:
         assert x.dtype == np.float32 and x.shape == (len(x), 28, 28, 1)
