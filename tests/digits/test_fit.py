@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digits.backend import keras, layers
-from digits.training import Batches, Checkpoint, Recipe, fit
+from digits.training import Checkpoint, Recipe, batches, fit
 from latent_search import Interrupted
 
 
@@ -70,25 +70,29 @@ def test_single_named_output_is_named_in_the_learning_curve(examples):
     assert epoch['value_loss'] == epoch['loss'] and epoch['val_value_loss'] == epoch['val_loss']
 
 
-def test_batches_hold_each_example_once_an_epoch_in_an_order_of_seed_and_epoch():
-    x = np.arange(10)
-    batches = Batches((x, 2 * x), {'y': 3 * x}, batch_size=4, seed=1)
+@pytest.mark.backends
+def test_batches_follow_the_orders_of_the_epochs():
+    x, orders = np.arange(10), np.array([np.arange(10), np.arange(10)[::-1]])
 
-    def order(batches):
-        parts = [batches[i] for i in range(len(batches))]
-        assert [len(inputs[0]) for inputs, _ in parts] == [4, 4, 2]
-        for (first, second), targets in parts:
-            np.testing.assert_array_equal(second, 2 * first)
-            np.testing.assert_array_equal(targets['y'], 3 * first)
-        return [row for (first, _), _ in parts for row in first]
+    parts = list(batches((x, 2 * x), {'y': 3 * x}, 4, orders).as_numpy_iterator())
 
-    first = order(batches)
-    batches.start_epoch(1)
-    second = order(batches)
-    batches.start_epoch(0)
+    assert [len(first) for (first, _), _ in parts] == [4, 4, 2] * 2
+    assert [row for (first, _), _ in parts for row in first] == orders.ravel().tolist()
+    for (first, second), targets in parts:
+        np.testing.assert_array_equal(second, 2 * first)
+        np.testing.assert_array_equal(targets['y'], 3 * first)
 
-    assert sorted(first) == sorted(second) == list(x) and first != second and order(batches) == first
-    assert order(Batches((x, 2 * x), {'y': 3 * x}, batch_size=4, seed=2)) != first
+
+@pytest.mark.backends
+def test_order_depends_on_seed_and_epoch(examples, monkeypatch):
+    orders = {}
+    for seed in (1, 2):
+        monkeypatch.setattr('digits.training.batches',
+                            lambda *given, seed=seed: orders.update({seed: given[-1]}) or batches(*given))
+        trained(examples, seed=seed)
+
+    assert [sorted(order) for order in orders[1]] == [list(range(32))] * 3
+    assert len({tuple(order) for of_seed in orders.values() for order in of_seed}) == 6
 
 
 @pytest.mark.backends
