@@ -23,31 +23,18 @@ from threadpoolctl import threadpool_limits
 
 from latent_search import distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import LogGaussianProcess
+from latent_search.gaussian_process import Kind, Model, length_scale_prior
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.likelihood import LengthScalePrior
+from latent_search.outcomes import Logarithms
 
 
-class DoubledVariance(LogGaussianProcess):
+class DoubledVariance(Logarithms):
     variance_factor = 2.0
 
 
-class Logarithms(LogGaussianProcess):
-    units = 1.0,
-
-
-class Values(LogGaussianProcess):
-    units = 1e4,
-
-
-class OwnPriors(LogGaussianProcess):
-    # As wide for each length scale as what is whole.
-    length_scale_prior = LengthScalePrior(shared_std=0.0, own_std=2.0)
-
-
-class WidePrior(LogGaussianProcess):
-    # In d dimensions as wide as in two.
-    length_scale_prior = LogGaussianProcess.length_scale_prior._replace(narrowest_in=2)
+def kinds(shares=(1.0, 1e4), outcome=Logarithms, prior=length_scale_prior):
+    return [Kind(str(share), lambda y, unit, share=share: outcome(y, share), length_scales=prior) for share in shares]
 
 
 class ManyCandidates(SpacedExpectedImprovement):
@@ -64,18 +51,20 @@ class CandidatesAllOverTheBox(SpacedExpectedImprovement):
 
 
 class Variant(NamedTuple):
-    model: type = LogGaussianProcess
+    kinds: list = kinds()
     acquisition: type = SpacedExpectedImprovement
     spacing: float = distinct_distance
 
 
 whole = 'ours, whole'
 variants = {whole: Variant(),
-            'ours, logarithms always': Variant(Logarithms),
-            'ours, values always': Variant(Values),
-            'ours, twice the likeliest variance': Variant(DoubledVariance),
-            'ours, prior of each length scale alone': Variant(OwnPriors),
-            'ours, prior as wide in all dimensions': Variant(WidePrior),
+            'ours, logarithms always': Variant(kinds(shares=[1.0])),
+            'ours, values always': Variant(kinds(shares=[1e4])),
+            'ours, twice the likeliest variance': Variant(kinds(outcome=DoubledVariance)),
+            # As wide for each length scale as what is whole.
+            'ours, prior of each length scale alone': Variant(kinds(prior=LengthScalePrior(0.0, own_std=2.0))),
+            # In d dimensions as wide as in two.
+            'ours, prior as wide in all dimensions': Variant(kinds(prior=length_scale_prior._replace(narrowest_in=2))),
             'ours, no spacing': Variant(acquisition=WithoutSpacing, spacing=distinct_distance / 1000),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates),
             'ours, no candidates around the best': Variant(acquisition=CandidatesAllOverTheBox)}
@@ -86,11 +75,12 @@ def search_with(variant, objective, box, seed, num):
     """Points (num, d) and values (num,) of a search without a lower bound."""
     points = starting_points(box, seed)
     values = np.vstack([objective(t[np.newaxis]) for t in points])
+    low, width, none = box[:, 0], np.ptp(box, axis=1), np.empty((0, len(box)))
     hyperparameters = Hyperparameters()
     while len(points) < num:
-        model = variant.model(box, hyperparameters=hyperparameters).fit(points, values)
-        acquisition = variant.acquisition(model, spacing=variant.spacing)
-        t = np.clip(acquisition.propose(np.random.RandomState([seed, len(points)])), *box.T)
+        model = Model((points - low) / width, values[:, 0], none, variant.kinds, hyperparameters)
+        acquisition = variant.acquisition(model, none, spacing=variant.spacing)
+        t = np.clip(low + width * acquisition.propose(np.random.RandomState([seed, len(points)])), *box.T)[np.newaxis]
         points, values = np.vstack((points, t)), np.vstack((values, objective(t)))
     return points, values[:, 0]
 

@@ -9,8 +9,9 @@
 It knows nothing of images and networks. Matplotlib is imported by the first figure.
 """
 
-from latent_search.events import Event, Experiment, Recommendation, Stage
+from latent_search.events import Event, Experiment, Recommendation
 from latent_search.gradients import GradientSearch, search_with_gradients
+from latent_search.hindsight import Slice, Stage, search_after, slices_of, stages_of
 from latent_search.interrupts import Interrupted, interruptible
 from latent_search.locked_file import JournalInUseError
 from latent_search.points import create_grid, distinct_distance, sample_around, spaced_best, top
@@ -18,5 +19,6 @@ from latent_search.search import LatentOptimizer, create_optimizer
 from latent_search.sweeps import run_searches
 
 __all__ = ['Event', 'Experiment', 'GradientSearch', 'Interrupted', 'JournalInUseError', 'LatentOptimizer',
-           'Recommendation', 'Stage', 'create_grid', 'create_optimizer', 'distinct_distance', 'interruptible',
-           'run_searches', 'sample_around', 'search_with_gradients', 'spaced_best', 'top']
+           'Recommendation', 'Slice', 'Stage', 'create_grid', 'create_optimizer', 'distinct_distance', 'interruptible',
+           'run_searches', 'sample_around', 'search_after', 'search_with_gradients', 'slices_of', 'spaced_best',
+           'stages_of', 'top']

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from latent_search.events import Stage
+from latent_search.events import Event
+from latent_search.hindsight import Slice, Stage
 from latent_search.points import Array
 
 # Ten colours that people with colour vision deficiency can tell apart: chosen by an optimizer for the largest least
@@ -132,7 +133,7 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
 
     Args:
         domain: the bounds of the box, (2, 2).
-        stages: see `LatentOptimizer.stages`.
+        stages: see `hindsight.stages_of`.
         title: of the figure.
         unit: of the objective, such as 'nats'.
     """
@@ -156,7 +157,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
 
     Args:
         domain: the bounds of the box, (2, 2).
-        stages: see `LatentOptimizer.stages`.
+        stages: see `hindsight.stages_of`.
         title: of the figure.
         pictures: of the next proposal and of the best so far at each stage, (n, 2, h, w), in [0, 1]. They are drawn
             beside the panels.
@@ -239,6 +240,8 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
 
     Raises:
         ValueError: there are no evaluations in two dimensions, or `values` are not the grid's.
+
+    Colours and values have a logarithmic scale where all of them are positive and they span more than a factor of ten.
     """
     if X.shape[1] != 2 or len(X) == 0:
         raise ValueError(f'plot_trajectory draws evaluations in two dimensions, this search has {len(X)} in '
@@ -247,9 +250,13 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
         raise ValueError(f'values must have shape ({gx.size},), one a point of the grid, got {np.shape(values)}.')
     objective, best = f'Objective ({unit})' if unit else 'Objective', Y.argmin()
     figure, (plane, curve) = plt.subplots(1, 2, figsize=(13, 5.2), layout='constrained', width_ratios=(1.15, 1))
-    levels = np.geomspace(values.min(), values.max(), 12)
-    contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r',
-                              norm=matplotlib.colors.LogNorm(levels[0], levels[-1]))
+    low, high = values.min(), values.max()
+    if high <= low:  # A constant has no contours.
+        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+    logarithmic = min(low, Y.min()) > 0 and high > 10 * low
+    levels = np.geomspace(low, high, 12) if logarithmic else np.linspace(low, high, 12)
+    norm = matplotlib.colors.LogNorm(low, high) if logarithmic else Normalize(low, high)
+    contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r', norm=norm)
     figure.colorbar(contours, ax=plane, label=objective, format='%.3g')
     order = np.arange(1, len(X) + 1)
     plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
@@ -263,9 +270,11 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     curve.plot(order, Y[:, 0], 'o', markersize=5, color=colors[0], label='evaluation')
     curve.plot(order, np.minimum.accumulate(Y[:, 0]), '-', color=colors[1], label='best so far')
     curve.axhline(values.min(), linestyle=':', color='black', label='minimum on the grid')
-    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel=objective, yscale='log')
-    curve.yaxis.set_major_formatter('{x:g}')
-    curve.yaxis.set_minor_formatter('{x:g}')
+    curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel=objective)
+    if logarithmic:
+        curve.set_yscale('log')
+        curve.yaxis.set_major_formatter('{x:g}')
+        curve.yaxis.set_minor_formatter('{x:g}')
     curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     curve.legend(loc='upper right')
     figure.suptitle(title)
@@ -300,24 +309,65 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
                     f'best value so far, which ends at {Y.min():.3g}.')
 
 
-def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_noise: Array | None = None) -> Figure:
+def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
+    """Draws what a search in any number of dimensions has learnt about each of them: a panel for each coordinate.
+
+    Picture: docs/figures.md#plot_slices.
+
+    Each panel shows the posterior mean along one coordinate through the best point, where all others stay, with two
+    standard deviations to both sides. A flat line is a coordinate that hardly matters there.
+
+    Args:
+        slices: see `hindsight.slices_of`.
+        title: of the figure.
+        unit: of the objective, such as 'nats'.
+    """
+    columns = min(len(slices), 4)
+    rows = -(-len(slices) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.5 + 2.6 * columns, 1.2 + 2.3 * rows), layout='constrained',
+                                sharey=True, squeeze=False)
+    for axis in axes.flat[len(slices):]:
+        axis.set_visible(False)
+    for i, (axis, line) in enumerate(zip(axes.flat, slices, strict=False), start=1):
+        axis.fill_between(line.x, line.mean - 2 * line.std, line.mean + 2 * line.std, color=colors[0], alpha=0.2,
+                          linewidth=0, label='± 2 standard deviations')
+        axis.plot(line.x, line.mean, color=colors[0], label='posterior mean')
+        axis.plot(line.best, line.best_mean, '*', markersize=14, color='red', markeredgecolor='white',
+                  label='best point', clip_on=False, zorder=3)
+        axis.set(xlabel=f'$t_{{{i}}}$', xlim=(line.x[0], line.x[-1]))
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+    for row in axes:
+        row[0].set_ylabel(f'Objective ({unit})' if unit else 'Objective')
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=3)
+    figure.suptitle(title)
+    ranges = [np.ptp(line.mean) for line in slices]
+    most, least = (f'coordinate {index(ranges) + 1}, by {_in_unit(f"{ranges[index(ranges)]:.3g}", unit)}'
+                   for index in (np.argmax, np.argmin))
+    return describe(figure, f'{title}. The posterior mean along each of {len(slices)} coordinates through the best '
+                    f'point. It changes most along {most}, and least along {least}.')
+
+
+def plot_experiments(events: Sequence[Event], title: str,
+                     expected: Callable[[Array], Array] | None = None) -> Figure:
     """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
 
     Picture: docs/figures.md#plot_experiments.
 
     Args:
-        statuses: of each result 'done', 'known' or 'failed', (n,).
-        values: of each result, (n,), NaN where it failed.
+        events: of a search.
         title: of the figure.
-        without_noise: for each result that did not fail, what the best so far would be without noise, (m,). It is drawn
-            as a second line.
+        expected: for a noisy search, a function of points (n, d) that returns values (n, 1) without noise, if there is
+            one. The best so far is then also drawn without its noise.
 
     Raises:
         ValueError: there are no results with a value.
     """
-    order, done = np.arange(1, len(statuses) + 1), statuses != 'failed'
+    results = [event for event in events if event.status not in ('proposed', 'withdrawn')]
+    values = np.array([np.nan if event.value is None else event.value for event in results])
+    order, done = np.arange(1, len(values) + 1), np.isfinite(values)
     if not done.any():
         raise ValueError('There are no results yet. Tell some first.')
+    statuses = np.array([event.status for event in results])
     figure, axis = plt.subplots(figsize=(10.5, 4.6), layout='constrained')
     for status, marker, color, label in (('done', 'o', colors[0], 'experiment'),
                                          ('known', 's', colors[4], 'known before')):
@@ -326,8 +376,10 @@ def plot_experiments(statuses: np.ndarray, values: Array, title: str, without_no
             axis.plot(order[of_status], values[of_status], marker, markersize=5, color=color, label=label)
     axis.plot(order[done], np.minimum.accumulate(values[done]), drawstyle='steps-post', color=colors[1],
               label='best value so far')
-    if without_noise is not None:
-        axis.plot(order[done], without_noise, drawstyle='steps-post', linestyle='--', color='black',
+    if expected is not None:
+        points = np.vstack([event.t for event in results])[done]
+        best = [values[done][:n].argmin() for n in range(1, done.sum() + 1)]
+        axis.plot(order[done], expected(points[best])[:, 0], drawstyle='steps-post', linestyle='--', color='black',
                   label='… without noise')
     if not done.all():
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=colors[2], markersize=7,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from latent_search.points import Array, check_domain, check_integer, distinct_distance
+from latent_search.points import Array, as_number, check_domain, check_integer, distinct_distance
 from latent_search.threads import limit_threads
 
 
@@ -14,7 +14,7 @@ class GradientSearch(NamedTuple):
     """What `search_with_gradients` found.
 
     Attributes:
-        X: the end of each local optimization, float64 (n, d), best first.
+        X: the end of each local optimization that has a finite value, float64 (n, d), best first.
         Y: their values, float64 (n, 1), in the units of the objective.
         evaluations: calls of the objective, each of which also gives its gradient.
         domain: the bounds of the box, (d, 2), for `top`.
@@ -45,7 +45,8 @@ def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], dom
         num_starts: how many there are.
 
     Raises:
-        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, or a number is not an integer in its range.
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, a number is not an integer in its range, or
+            the objective is finite at no end.
     """
     from scipy.optimize import minimize
     from scipy.stats import qmc
@@ -54,9 +55,23 @@ def search_with_gradients(objective: Callable[[Array], tuple[float, Array]], dom
     num_starts = check_integer('num_starts', num_starts, at_least=1)
     sobol = qmc.Sobol(len(box), rng=check_integer('seed', seed, at_least=0))
     starts = qmc.scale(sobol.random_base2((num_starts - 1).bit_length())[:num_starts], *box.T)
+    evaluations = 0
+
+    def where_finite(t: Array) -> tuple[float, Array]:
+        nonlocal evaluations
+        evaluations += 1
+        value, gradient = objective(t.copy())
+        value, gradient = as_number(value), np.asarray(gradient, dtype='float64')
+        # From infinity the line search turns back.
+        return (value, gradient) if np.isfinite([value, *gradient]).all() else (np.inf, np.zeros(len(t)))
+
     # The default tolerance of 2e-9 is below what float32 can tell apart, and costs more than twice the evaluations.
     with limit_threads(1):  # L-BFGS's matrices are tiny: several threads would spend their time waiting.
-        found = sorted((minimize(lambda t: objective(t.copy()), start, jac=True, method='L-BFGS-B', bounds=box,
-                                 options={'ftol': 1e-6}) for start in starts), key=lambda local: local.fun)
+        found = [minimize(where_finite, start, jac=True, method='L-BFGS-B', bounds=box, options={'ftol': 1e-6})
+                 for start in starts]
+    found = sorted((local for local in found if np.isfinite(local.fun)), key=lambda local: local.fun)
+    if not found:
+        raise ValueError(f'The objective has no finite value with a finite gradient from any of the {num_starts} '
+                         'starts. Return finite ones, or give more starts.')
     return GradientSearch(np.array([local.x for local in found]), np.array([[local.fun] for local in found]),
-                          sum(local.nfev for local in found), box)
+                          evaluations, box)

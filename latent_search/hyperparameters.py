@@ -1,6 +1,6 @@
 """When the parameters of a search's model are fitted, and what is known of earlier fits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from latent_search.points import Array
@@ -20,26 +20,26 @@ class Hyperparameters:
     all_from_the_start = 63
 
     def __init__(self) -> None:
-        self._fitted: dict[float, dict[int, Array]] = {}
+        self._fitted: dict[Hashable, dict[int, Array]] = {}
 
-    def at(self, num: int, likelihood: Callable[[int], 'Likelihood'], unit: float = 1.0) -> Array:
+    def at(self, num: int, likelihood: Callable[[int], 'Likelihood'], kind: Hashable) -> Array:
         """The parameters for the first `num` evaluations.
 
         Args:
             num: 1 or more.
             likelihood: a function that returns the `Likelihood` of the first evaluations, given their number.
-            unit: the unit in which a `LogGaussianProcess` takes logarithms; each has parameters of its own.
+            kind: of the model; each kind has parameters of its own.
         """
         power = 1 << (num.bit_length() - 1)
         step = max(1, power // 10)
         last = num - (num - power) % step
         parameters = None
         fitted: dict[int, Array] = {}
-        known_fits = self._fitted.get(unit, {})
+        known_fits = self._fitted.get(kind, {})
         for count in range(last if num <= self.all_from_the_start else power, last + 1, step):
             known = known_fits.get(count)
             parameters = likelihood(count).maximise(parameters) if known is None else known
             fitted[count] = parameters
-        self._fitted[unit] = fitted  # In one step: several threads may look at a search.
+        self._fitted[kind] = fitted  # In one step: several threads may look at a search.
         assert parameters is not None
         return parameters

@@ -1,5 +1,7 @@
 """Interrupts that say what is kept and how to continue."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,3 +33,20 @@ def interruptible(what_is_kept: Callable[[], str]) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         raise Interrupted(what_is_kept()) from None
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Lets a Ctrl-C that comes meanwhile raise its KeyboardInterrupt at the end: for steps that take no time."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield  # Python interrupts the main thread only.
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

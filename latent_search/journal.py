@@ -7,6 +7,7 @@ two processes write to one journal. `journal_format` shows what a journal looks 
 
 import logging
 import os
+from collections.abc import Sequence
 
 from latent_search.events import Event
 from latent_search.journal_format import LineError, Reader, cells_of, line_of
@@ -60,22 +61,22 @@ class Journal:
         """Lets others write to the journal; `append` then raises ValueError."""
         self._file.close()
 
-    def append(self, event: Event) -> None:
-        """Writes an event and returns when it is on the disk; if that fails the journal is as it was before.
+    def append(self, events: Sequence[Event]) -> None:
+        """Writes events and returns when they are on the disk; if that fails the journal is as it was before.
 
         Raises:
             ValueError: the journal was closed, or opened again since, or belongs to another process.
             OSError: it cannot be written, or something else has changed the file since it was opened.
         """
-        self._file.append(line_of(event), of=event)
+        self._file.append(b''.join(line_of(event) for event in events), of=events)
 
-    def settle(self, event: Event) -> bool:
-        """Says whether an event whose `append` was interrupted is on the disk; if not, nothing of it is.
+    def settle(self, events: Sequence[Event]) -> bool:
+        """Says whether events whose `append` was interrupted are on the disk; if not, nothing of them is.
 
         Raises:
             OSError: the journal cannot be read or written.
         """
-        return self._file.settle(event)
+        return self._file.settle(events)
 
     def _read(self) -> list[Event]:
         content = self._file.read()
@@ -88,7 +89,7 @@ class Journal:
                 if i == 1:
                     self._reader.check_columns(cells)
                 elif any(cells):
-                    events.append(self._reader.event(cells, i))
+                    events.append(self._reader.event(cells))
             except LineError as error:
                 raise self._wrong(i, error) from error
         if not lines:
@@ -108,7 +109,7 @@ class Journal:
             cells = []
         if len(cells) >= len(self._reader.columns):
             try:
-                event = self._reader.event(cells, i)
+                event = self._reader.event(cells)
             except LineError as error:
                 raise self._wrong(i, error) from error
             self._file.write(b'\n')

@@ -9,7 +9,10 @@ event:
     1,done,0.25,-1.5,3.75,,2026-11-22T18:31:10+00:00
     2,proposed,2.0,1.0,,,2026-11-22T18:31:10+00:00
     2,failed,2.0,1.0,,the oven is out,2026-11-22T18:40:00+00:00
-    3,known,0.5,0.5,2.5,,2026-11-22T18:41:00+00:00
+    3,proposed,1.0,-3.0,,candidate 17,2026-11-22T18:40:00+00:00
+    3,withdrawn,1.0,-3.0,,,2026-11-22T18:40:30+00:00
+    4,known,0.5,0.5,2.5,,2026-11-22T18:41:00+00:00
+    5,known failure,3.5,3.5,,,2026-11-22T18:41:00+00:00
 """
 
 import csv
@@ -17,16 +20,13 @@ import io
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 
-from latent_search.events import Event, statuses
+from latent_search.events import Event, Rules, statuses, with_value
 from latent_search.points import Array
 
 longest_note = 1000  # Characters.
-# A number may exceed the highest before it by this much, so that there is always a next one.
-largest_step = 10 ** 9
 
 # A cell that begins with one of these is a formula for a spreadsheet, unless it is a number.
 _formula = ('=', '+', '-', '@', '\t', '\r')
@@ -35,14 +35,6 @@ _decimal = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
 
 class LineError(ValueError):
     """A line breaks a rule of the format; the message says which."""
-
-
-class _State(NamedTuple):
-    """What the lines so far say of an experiment: its point, the line of its proposal, the line of its result or 0."""
-
-    t: Array
-    line: int
-    result_line: int
 
 
 def as_csv(cells: Iterable[object]) -> bytes:
@@ -101,8 +93,7 @@ class Reader:
                         *(f't{i} from {float(low)} to {float(high)}' for i, (low, high) in enumerate(domain, start=1)),
                         'value', 'note', 'time']
         self.settings: str | None = None
-        self._states: dict[int, _State] = {}
-        self._highest = 0
+        self._rules, self._has_events = Rules(domain), False
 
     def head(self, settings: str) -> bytes:
         """The first two lines of a new journal."""
@@ -119,12 +110,8 @@ class Reader:
             raise LineError(f'the columns must be {", ".join(self.columns)}, they are '
                             f'{", ".join(cells)[:300] or "none"}; this is not the journal of such a search')
 
-    def event(self, cells: list[str], line: int) -> Event | None:
+    def event(self, cells: list[str]) -> Event | None:
         """The event of a line; None if it is that of the settings.
-
-        Args:
-            cells: of the line.
-            line: its number in the file, for messages about later lines.
 
         Raises:
             LineError: the line breaks a rule.
@@ -132,51 +119,24 @@ class Reader:
         if len(cells) != len(self.columns):
             raise LineError(f'it must have {len(self.columns)} cells, it has {len(cells)}. Decimals have a point, and '
                             'a note with a comma is quoted')
-        number_text, status, *coordinates, value_text, note, _ = cells
-        if (number_text, status) == ('0', 'settings') and not self._states:
+        number, status, *coordinates, value, note, _ = cells
+        if (number, status) == ('0', 'settings') and not self._has_events:
             self.settings = note
             return None
-        number = self._number(number_text)
+        if not re.fullmatch(r'[1-9]\d{0,17}', number, re.ASCII):
+            raise LineError(f'the number must be an integer of at least 1, it is {number!r}')
         if status not in statuses:
             raise LineError(f'the status must be one of {", ".join(statuses)}, it is {status!r}')
         t = np.array([[_decimal_number(coordinate, name) for coordinate, name in
                        zip(coordinates, self.columns[2:], strict=False)]])
-        if not ((t >= self.domain[:, 0]) & (t <= self.domain[:, 1])).all():
-            raise LineError(f'the point {t[0]} is not within the bounds')
-        value = None
-        if status in ('done', 'known'):
-            value = _decimal_number(value_text, 'value')
-        elif value_text:
-            raise LineError(f'an experiment that is {status} has no value, this one has {value_text!r}')
-        event = Event(number, status, t, value, _read_note(note))
-        self._check_order(event, line)
+        has_value = bool(value) or status in with_value
+        event = Event(int(number), status, t, _decimal_number(value, 'value') if has_value else None, _read_note(note))
+        try:
+            self._rules.check(event)
+        except ValueError as error:
+            raise LineError(str(error)) from error
+        self._has_events = True
         return event
-
-    def _number(self, text: str) -> int:
-        if not re.fullmatch(r'[1-9]\d{0,17}', text, re.ASCII):
-            raise LineError(f'the number must be an integer of at least 1, it is {text!r}')
-        if int(text) > self._highest + largest_step:
-            raise LineError(f'the number must be at most {self._highest + largest_step}, which is {largest_step} above '
-                            f'the highest before it, it is {text}')
-        return int(text)
-
-    def _check_order(self, event: Event, line: int) -> None:
-        """Checks an event against those before, and takes note of it."""
-        number, status, t = event.number, event.status, event.t
-        before = self._states.get(number)
-        if status in ('proposed', 'known'):
-            if before is not None:
-                raise LineError(f'there is an experiment {number} already, in line {before.line}')
-            self._states[number] = _State(t, line, 0 if status == 'proposed' else line)
-            self._highest = max(self._highest, number)
-            return
-        if before is None:
-            raise LineError(f'experiment {number} is {status}, but no line before it proposes it')
-        if before.result_line:
-            raise LineError(f'experiment {number} has a result already, in line {before.result_line}')
-        if not np.array_equal(before.t, t):
-            raise LineError(f'experiment {number} was proposed at another point, in line {before.line}')
-        self._states[number] = _State(t, before.line, line)
 
 
 def _decimal_number(text: str, name: str) -> float:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.optimize import minimize
 
 from latent_search.points import Array
 
@@ -78,24 +77,28 @@ class Profile(NamedTuple):
     """The mean and variance that maximise the likelihood for a given correlation.
 
     Attributes:
-        constant: the mean.
-        alpha: the inverse correlation matrix times the observations less the constant, (n,).
+        weights: of the basis in the mean, (k,).
+        alpha: the inverse correlation matrix times the observations less their mean, (n,).
         variance: the variance.
     """
 
-    constant: float
+    weights: Array
     alpha: Array
     variance: float
 
 
-def profile(factor: Array, y: Array) -> Profile:
-    """Mean and variance of observations y (n,) whose correlation matrix has the lower Cholesky factor `factor`."""
-    of_ones, of_y = lapack.dpotrs(factor, np.c_[np.ones(len(y)), y], lower=1)[0].T
-    constant = of_y.sum() / of_ones.sum()
-    alpha = of_y - constant * of_ones
+def profile(factor: Array, basis: Array, y: Array) -> Profile:
+    """Mean and variance of observations y (n,) whose correlation matrix has the lower Cholesky factor `factor`.
+
+    The mean is a weighted sum of the columns of `basis` (n, k), by generalised least squares.
+    """
+    solved = lapack.dpotrs(factor, np.c_[basis, y], lower=1)[0]
+    of_basis, of_y = solved[:, :-1], solved[:, -1]
+    weights = np.linalg.solve(basis.T @ of_basis, basis.T @ of_y)
+    alpha = of_y - of_basis @ weights
     # If all values are equal, the variance would be 0, and nothing can be divided by its root.
     smallest = (1e-8 * (np.abs(y).max() or 1.0)) ** 2
-    return Profile(constant, alpha, max((y - constant) @ alpha / len(y), smallest))
+    return Profile(weights, alpha, max((y - basis @ weights) @ alpha / len(y), smallest))
 
 
 class Likelihood:
@@ -106,14 +109,16 @@ class Likelihood:
     Args:
         u: points in units of the box's sides, (n, d).
         y: observations, (n,).
+        basis: what their mean is a weighted sum of, (n, k).
         jitter: the noise's share of the variance where it is not learned, and its smallest value where it is.
         noise_prior: prior of the noise's share; None if values are exact.
         length_scale_prior: prior of the length scales.
     """
 
-    def __init__(self, u: Array, y: Array, jitter: float, noise_prior: Prior | None,
+    def __init__(self, u: Array, y: Array, basis: Array, jitter: float, noise_prior: Prior | None,
                  length_scale_prior: LengthScalePrior) -> None:
-        self.u, self.y, self.jitter, self.noise_prior = u - 0.5, y, jitter, noise_prior
+        # Distances of points around the origin have smaller rounding errors.
+        self.u, self.y, self.basis, self.jitter, self.noise_prior = u - 0.5, y, basis, jitter, noise_prior
         self.n, self.d = u.shape
         self.length_scale_prior = length_scale_prior
 
@@ -138,7 +143,7 @@ class Likelihood:
     def negative_log_posterior(self, parameters: Array) -> tuple[float, Array]:
         """The negative log density, up to a constant, and its gradient."""
         of = self.decompose(parameters)
-        _, alpha, variance = profile(of.factor, self.y)
+        _, alpha, variance = profile(of.factor, self.basis, self.y)
         inverse = lapack.dpotri(of.factor, lower=1)[0]
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         of_correlation = (inverse - np.outer(alpha, alpha) / variance) / 2
@@ -166,6 +171,8 @@ class Likelihood:
         Args:
             start: where to climb from, such as the most probable parameters of fewer observations.
         """
+        from scipy.optimize import minimize
+
         starts = self._starts() if start is None else [start]
         bounds = [(np.log(2e-3), np.log(10 * np.sqrt(self.d)))] * self.d
         bounds += [(np.log(self.jitter), 0.0)] * (self.noise_prior is not None)

@@ -4,12 +4,14 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import ClassVar
+from weakref import WeakValueDictionary
 
 from filelock import FileLock, Timeout
 
 from latent_search.files import replace_file
+from latent_search.interrupts import postponed
 
 if sys.platform != 'win32':
     import fcntl
@@ -22,9 +24,9 @@ class JournalInUseError(OSError):
 class LockedFile:
     """A file that grows at its end and belongs to this process until it is closed.
 
-    Opening it again in the same process closes it first, as happens when a cell of a notebook is run twice. Two locks
-    keep other processes away: PATH.lock for the name, also where there is no file yet, and one of the file itself (on
-    POSIX), for other names of the same file such as hard links.
+    Opening it again in the same process closes it first, as happens when a cell of a notebook is run twice, and so does
+    losing the last reference to it. Two locks keep other processes away: PATH.lock for the name, also where there is no
+    file yet, and one of the file itself (on POSIX), for other names of the same file such as hard links.
 
     Args:
         path: the file. Beside it is PATH.lock.
@@ -35,16 +37,17 @@ class LockedFile:
 
     Raises:
         JournalInUseError: another process has it open.
-        OSError: there is no such folder, or the lock cannot be written.
+        OSError: there is no such folder, the path is of something else than a file, or the lock cannot be written.
     """
 
-    _open: ClassVar[dict[Path, 'LockedFile']] = {}
+    _open: WeakValueDictionary[Path, 'LockedFile'] = WeakValueDictionary()
 
     def __init__(self, path: os.PathLike[str] | str) -> None:
-        self.path = Path(path).resolve()
+        self.path = Path(path).expanduser().resolve()
         self.end = 0
+        self._stamp: tuple[int, int, int] | None = None
         self._process = os.getpid()
-        self._held: int | None = None  # A descriptor that holds the lock of the file itself.
+        self._held: FileIO | None = None  # Holds the lock of the file itself.
         # Where the last line was to be written, the line, and what it stands for.
         self._last: tuple[int, bytes, object] | None = None
         self._close_other(self.path)
@@ -52,21 +55,28 @@ class LockedFile:
         try:
             if not self.path.parent.is_dir():  # The lock would make it, also where its name has a typing error.
                 raise FileNotFoundError(errno.ENOENT, 'There is no such folder')
-            self._lock.acquire(timeout=0)
+            if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # Such as a pipe.
+                raise OSError(errno.EINVAL, 'It is not a file')
+            with postponed():
+                self._lock.acquire(timeout=0)
         except Timeout as error:
             raise self._in_use() from error
         except OSError as error:
+            if error.errno in _no_locks:
+                raise OSError(error.errno, f'The journal {self.path} is on a file system without locks '
+                              f'({error.strerror}), where two processes could spoil it. Put it on a local disk, and '
+                              'copy it afterwards.') from error
             raise self._cannot_be_written(error) from error
         self._open[self.path] = self
 
     def close(self) -> None:
         """Lets others write to the file; `append` then raises ValueError."""
-        if self._held is not None:
-            os.close(self._held)  # In a forked process this leaves the lock to the process that forked.
-            self._held = None
-        self._lock.release()
-        if self._open.get(self.path) is self:
-            del self._open[self.path]
+        with postponed():
+            if self._open.get(self.path) is self:
+                del self._open[self.path]
+            if self._held is not None:
+                self._held.close()  # In a forked process this leaves the lock to the process that forked.
+            self._lock.release()
 
     def read(self) -> bytes:
         """What the file holds, all of which is then known to be on the disk.
@@ -99,12 +109,12 @@ class LockedFile:
             raise self._cannot_be_written(error) from error
         self._stamp, self.end = _stamp(os.stat(self.path)), len(content)
 
-    def append(self, line: bytes, of: object = None) -> None:
-        """Writes a line and returns when it is on the disk; if that fails the file is as it was before.
+    def append(self, lines: bytes, of: object = None) -> None:
+        """Writes lines and returns when they are on the disk; if that fails the file is as it was before.
 
         Args:
-            line: with its end.
-            of: what the line stands for, for `settle`.
+            lines: each with its end.
+            of: what they stand for, for `settle`.
 
         Raises:
             ValueError: the file was closed, or opened again since, or belongs to another process.
@@ -113,9 +123,9 @@ class LockedFile:
         if self._open.get(self.path) is not self or os.getpid() != self._process:
             raise ValueError(f'This journal of {self.path} is closed, or belongs to another process. Continue with the '
                              'search that has opened it last, or open it again.')
-        self._last = self.end, line, of
+        self._last = self.end, lines, of
         try:
-            changed = self._write(line, unless_changed=True)
+            changed = self._write(lines, unless_changed=True)
         except OSError as error:
             self._last = None
             raise self._cannot_be_written(error) from error
@@ -124,7 +134,7 @@ class LockedFile:
             raise self._was_changed()
 
     def settle(self, of: object) -> bool:
-        """Says whether an interrupted `append` has written the line of `of`; takes back a part of a line.
+        """Says whether an interrupted `append` has written the lines of `of`; takes back a part of them.
 
         What something else has written is left alone.
 
@@ -172,46 +182,51 @@ class LockedFile:
             raise self._cannot_be_written(error) from error
         return torn
 
-    def _write(self, line: bytes, unless_changed: bool = False) -> bool:
-        """Writes a line, and returns False; or writes nothing and returns True if something else has changed the file.
+    def _write(self, lines: bytes, unless_changed: bool = False) -> bool:
+        """Writes lines, and returns False; or writes nothing and returns True if something else has changed the file.
 
-        What is checked and what is written is the same open file.
+        What is checked and what is written is the same open file. Once the lines are on the disk, no error of the
+        system is one of this method.
         """
-        file = os.open(self.path, os.O_WRONLY)
+        start = self.end
+        file = open(self.path, 'rb+', buffering=0)
         try:
-            if unless_changed and _stamp(os.fstat(file)) != self._stamp:
+            if unless_changed and self._stamp not in (None, _stamp(os.fstat(file.fileno()))):
                 return True
             try:
-                os.lseek(file, self.end, os.SEEK_SET)
-                left = line
+                file.seek(start)
+                left = lines
                 while left:
-                    left = left[os.write(file, left):]
-                os.ftruncate(file, self.end + len(line))
-                os.fsync(file)
-                self.end += len(line)
+                    left = left[os.write(file.fileno(), left):]
+                os.ftruncate(file.fileno(), start + len(lines))
+                os.fsync(file.fileno())
             except BaseException:
                 with suppress(OSError):
-                    os.ftruncate(file, self.end)
+                    os.ftruncate(file.fileno(), start)
+                with suppress(OSError):
+                    self._stamp = _stamp(os.fstat(file.fileno()))
                 raise
-            finally:
-                self._stamp = _stamp(os.fstat(file))
+            self.end = start + len(lines)
+            self._stamp = None  # What is not known is not compared.
+            with suppress(OSError):
+                self._stamp = _stamp(os.fstat(file.fileno()))
         finally:
-            os.close(file)
+            with suppress(OSError):
+                file.close()
         return False
 
     def _hold(self) -> None:
-        """Locks the file itself."""
-        file = os.open(self.path, os.O_RDONLY)
-        try:
-            self._close_other(os.fstat(file))
-            if sys.platform != 'win32':
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(file)
-            raise self._in_use() from error
-        except BaseException:
-            os.close(file)
-            raise
+        """Locks the file itself, where the file system can."""
+        file = FileIO(self.path)
+        self._close_other(os.fstat(file.fileno()))
+        if sys.platform != 'win32':
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise self._in_use() from error
+            except OSError as error:
+                if error.errno not in _no_locks:
+                    raise
         self._held = file
 
     def _close_other(self, same: Path | os.stat_result) -> None:
@@ -222,7 +237,7 @@ class LockedFile:
             if isinstance(same, Path):
                 is_same = other.path == same
             else:
-                is_same = other._held is not None and os.path.samestat(os.fstat(other._held), same)
+                is_same = other._held is not None and os.path.samestat(os.fstat(other._held.fileno()), same)
             if is_same:
                 other.close()
 
@@ -238,6 +253,10 @@ class LockedFile:
         return OSError(error.errno, f'The journal {self.path} cannot be written: {error.strerror or error}. What it '
                        'holds is untouched. Make sure that its folder exists, is writable and has space, and do the '
                        'last step again')
+
+
+# What systems say where a file system has no locks.
+_no_locks = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """Points in a box: checks of what a user gives, grids, the best distinct points, and variations of points."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,18 +56,36 @@ def plain(values: ArrayLike) -> NDArray[Any]:
     return np.asarray(values)
 
 
+class NotFiniteError(ValueError, FloatingPointError):
+    """A value is NaN or infinite."""
+
+
+def as_number(value: Any) -> float:
+    """Returns one number in any form (a float, a Decimal, an array with one element) as a float, finite or not.
+
+    Raises:
+        ValueError: it is not one number.
+    """
+    array = plain(value)
+    is_other = array.dtype.kind == 'O' and array.size == 1 and isinstance(array.item(), (str, bytes, bool, type(None)))
+    if array.size == 1 and array.dtype.kind in 'iufOV' and not is_other:
+        with suppress(TypeError, ValueError, OverflowError):
+            return float(array.astype('float64').item())
+    raise ValueError(f'The value must be one number, got {value!r}.')
+
+
 def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
     """Returns points as float64 (n, d).
 
     Args:
-        t: the points, n ≥ 1 rows of finite numbers.
+        t: the points, n ≥ 1 rows of d ≥ 1 finite numbers.
         dimensions: the number d that is expected; any number without it.
 
     Raises:
         ValueError: the points have another shape, or are not finite numbers.
     """
     t = plain(t)
-    if t.ndim != 2 or len(t) == 0 or t.shape[1] != (dimensions or t.shape[1]) or t.dtype.kind not in 'iuf':
+    if t.ndim != 2 or t.size == 0 or t.shape[1] != (dimensions or t.shape[1]) or t.dtype.kind not in 'iuf':
         raise ValueError(f"Points must be numbers with shape (n, {dimensions or 'd'}), n ≥ 1, got {t.dtype} with shape "
                          f'{t.shape}.')
     if not np.isfinite(t).all():
@@ -74,8 +93,25 @@ def check_points(t: ArrayLike, dimensions: int | None = None) -> Array:
     return t.astype('float64')
 
 
+def check_inside(t: ArrayLike, box: Array) -> Array:
+    """Returns points in a box (d, 2) as float64 (n, d). Points that rounding has put outside are put on its border.
+
+    Raises:
+        ValueError: the points have another shape, are not finite numbers, or are out of the box.
+    """
+    points = check_points(t, len(box))
+    clipped = np.clip(points, *box.T)
+    outside = (np.abs(points - clipped) > 1e-9 * np.ptp(box, axis=1)).any(axis=1)
+    if outside.any():
+        raise ValueError(f'{outside.sum()} of the {len(points)} points are not within the bounds, the first is '
+                         f'{points[outside][0]}. Leave them out, or search a larger box.')
+    return clipped
+
+
 # Beyond these sizes the squares of distances overflow or underflow.
 _largest_bound, _smallest_width = 1e100, 1e-100
+# A side of a box must hold so many floating-point numbers that proposals can differ.
+_fewest_numbers = 2.0 ** 17
 
 
 def check_domain(domain: Any) -> Array:
@@ -103,6 +139,9 @@ def check_domain(domain: Any) -> Array:
     if np.abs(box).max() > _largest_bound or (box[:, 1] - box[:, 0]).min() < _smallest_width:
         raise ValueError(f'Each pair of domain must lie within ±{_largest_bound:g} and be at least {_smallest_width:g} '
                          f'wide, got {domain!r}. Scale the coordinates, and scale them back inside the objective.')
+    if ((box[:, 1] - box[:, 0]) < _fewest_numbers * np.spacing(np.abs(box).max(axis=1))).any():
+        raise ValueError('A pair of domain is so narrow that it holds only few floating-point numbers, got '
+                         f'{domain!r}. Shift the coordinate towards 0, and shift it back inside the objective.')
     return box
 
 
@@ -118,18 +157,22 @@ def _from_gpyopt(domain: Sequence[Any]) -> list[Any]:
     return pairs
 
 
-def create_grid(domain: ArrayLike, points: int = 80) -> tuple[Array, Array, Array]:
-    """Creates a regular grid over a box of two dimensions.
+def create_grid(domain: ArrayLike, points: int = 80) -> tuple[Array, ...]:
+    """Creates a regular grid over a box.
 
     Args:
-        domain: the bounds, two pairs `(low, high)`.
+        domain: the bounds, d pairs `(low, high)`.
         points: how many there are along each side.
 
     Returns:
-        `gx, gy, t`: the coordinates of the grid, each (points, points), and its points as rows, (points², 2).
+        The coordinates of the grid and its points as rows. In two dimensions these are `gx, gy, t`: two arrays (points,
+        points) with a row for each second coordinate, and (points², 2).
+
+    Raises:
+        ValueError: the box is not d ≥ 1 pairs of finite numbers low < high.
     """
-    gx, gy = np.meshgrid(*(np.linspace(low, high, points) for low, high in check_domain(domain)))
-    return gx, gy, np.c_[gx.ravel(), gy.ravel()]
+    coordinates = np.meshgrid(*(np.linspace(low, high, points) for low, high in check_domain(domain)))
+    return *coordinates, np.column_stack([coordinate.ravel() for coordinate in coordinates])
 
 
 def spaced_best(points: Array, values: Array, num: int, spacing: float) -> NDArray[np.intp]:
@@ -183,7 +226,7 @@ def sample_around(points: ArrayLike, radius: float, num: int, seed: int = 0) -> 
         ValueError: `points` are not finite numbers with shape (m, d), or `radius` or `num` is not positive.
     """
     centers = check_points(points)
-    if not 0 < radius < np.inf:
+    if not (isinstance(radius, (int, float)) and 0 < radius < np.inf):
         raise ValueError(f'radius must be a positive number, got {radius!r}.')
     rng = np.random.default_rng(check_integer('seed', seed, at_least=0))
     num, d = check_integer('num', num, at_least=1), centers.shape[1]

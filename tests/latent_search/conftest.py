@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from helpers import BOX, SQUARE, bound, sample, wavy
 from journal_helpers import EXPERIMENTS, rows, state, steps
+from model_helpers import of_logarithms, of_squares, of_values
 from threadpoolctl import threadpool_limits
 
 from latent_search import create_optimizer
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 
 @pytest.fixture
@@ -25,19 +25,19 @@ def one_thread():
 @pytest.fixture
 def gp(rng):
     x = sample(rng, 15)
-    return GaussianProcess(BOX[:2]).fit(x, wavy(x))
+    return of_values(BOX[:2]).fit(x, wavy(x))
 
 
 @pytest.fixture
 def logarithmic(rng):
     x = sample(rng, 15)
-    return LogGaussianProcess(BOX[:2]).fit(x, wavy(x))
+    return of_logarithms(BOX[:2]).fit(x, wavy(x))
 
 
 @pytest.fixture
 def squared(rng):
     x = sample(rng, 15)
-    return SquaredGaussianProcess(BOX[:2], bound).fit(x, wavy(x))
+    return of_squares(BOX[:2], bound).fit(x, wavy(x))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def noisy(rng):
     """A model of noisy values, where some points are evaluated three times."""
     x = sample(rng, 15)
     x = np.vstack((x, x[:5], x[:5]))
-    return GaussianProcess(BOX[:2], noisy=True).fit(x, wavy(x) + 0.3 * rng.normal(size=(len(x), 1)))
+    return of_values(BOX[:2], noisy=True).fit(x, wavy(x) + 0.3 * rng.normal(size=(len(x), 1)))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def noisy_squared(rng):
     x = sample(rng, 25)
     y = wavy(x) + 0.3 * rng.normal(size=(len(x), 1))
     y[:3] = bound(x[:3]) - 0.1
-    return SquaredGaussianProcess(BOX[:2], bound, noisy=True).fit(x, y)
+    return of_squares(BOX[:2], bound, noisy=True).fit(x, y)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 from helpers import BOX, SETTINGS, ZERO_BOUND, bound, from_unit_box, points_of, sample, search_with, to_unit_box, wavy
+from model_helpers import of_logarithms, of_squares, of_values
 from scipy.spatial.distance import cdist, pdist
 
 from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPACING = distinct_distance
@@ -61,7 +61,7 @@ def test_proposals_of_an_unconverged_search_are_spaced(d, settings, monkeypatch)
 @pytest.mark.parametrize('squares', [False, True])
 def test_proposal_has_nearly_the_highest_expected_improvement(squares, matters, above, spacing, rng, monkeypatch):
     monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', matters)
-    model = SquaredGaussianProcess(BOX[:2], bound) if squares else LogGaussianProcess(BOX[:2])
+    model = of_squares(BOX[:2], bound) if squares else of_logarithms(BOX[:2])
     grid = create_grid(BOX[:2], points=100)[2]
     missed = []
 
@@ -168,8 +168,8 @@ def test_refined_proposals_keep_the_resolution_from_pending_ones(rng, monkeypatc
 
 # One of these numbers of experiments is the turn of a spaced proposal.
 @pytest.mark.parametrize('n', [64, 65, 66, 67])
-@pytest.mark.parametrize('model', [LogGaussianProcess, partial(GaussianProcess, noisy=True),
-                                   partial(SquaredGaussianProcess, **ZERO_BOUND)])
+@pytest.mark.parametrize('model', [of_logarithms, partial(of_values, noisy=True),
+                                   partial(of_squares, **ZERO_BOUND)])
 def test_a_proposal_where_no_point_is_at_that_distance_from_pending_ones(model, n):
     t = np.linspace(0, 1, n)[:, np.newaxis]
     pending, x = t[1:-1:2], np.union1d(t[::2], t[-1])[:, np.newaxis]
@@ -179,10 +179,10 @@ def test_a_proposal_where_no_point_is_at_that_distance_from_pending_ones(model, 
     # There is room among the evaluations alone.
     assert cdist(between, x).min(axis=1).max() > SPACING > cdist(between, everything).min(axis=1).max()
 
-    proposal = SpacedExpectedImprovement(model, t[2::3]).propose(np.random.RandomState(0))
+    proposal = SpacedExpectedImprovement(model.model, t[2::3]).propose(np.random.RandomState(0))
 
-    assert proposal.shape == (1, 1) and 0 <= proposal.item() <= 1
-    assert 1e-5 <= cdist(proposal, everything).min() < SPACING
+    assert proposal.shape == (1,) and 0 <= proposal.item() <= 1
+    assert 1e-5 <= cdist([proposal], everything).min() < SPACING
 
 
 def test_lower_bound_is_never_asked_of_no_points():

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from latent_search import create_grid, create_optimizer, distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import outcome_scale
+from latent_search.outcomes import outcome_scale
 
 
 @pytest.mark.parametrize('domain', [[(-0.3, 0.1)], SQUARE, [(5.0, 6.0), (-1e3, 1e3)] * 5])
@@ -111,7 +111,7 @@ def test_an_unconverged_search_keeps_its_distance_from_pending_ones(settings, mo
 
 def median_of_logarithmic(search, mean, std):
     """The logarithm of the median of f − lowest + scale, which is log-normal, less that of its scale."""
-    lowest, scale = outcome_scale(search.Y)
+    lowest, scale = outcome_scale(search.Y[:, 0])
     scale *= 1e4  # The values of a quadratic function are modelled as they are.
     mean = mean - lowest + scale
     return np.log(mean / scale) - np.log1p((std / mean) ** 2) / 2

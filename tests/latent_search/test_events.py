@@ -12,7 +12,12 @@ from journal_helpers import EXPERIMENTS, SQUARE, assert_same, plain, rows, state
 
 import latent_search
 from latent_search import Event, create_optimizer
-from latent_search.events import replay
+from latent_search.events import no_experiments
+
+
+def replay(events, dimensions):
+    return no_experiments(dimensions).after(events)
+
 
 A, B, C = np.array([[0.5, 1.0]]), np.array([[-2.0, 3.0]]), np.array([[0.0, -4.0]])
 
@@ -29,7 +34,7 @@ def test_a_proposal_is_pending():
     experiments = replay([Event(3, 'proposed', A), Event(1, 'proposed', B)], 2)
 
     assert list(experiments.pending) == [3, 1] and len(experiments.X) == 0
-    np.testing.assert_array_equal(experiments.pending[3], A)
+    np.testing.assert_array_equal(experiments.pending[3].t, A)
     assert experiments.last_number == 3 and experiments.num == 2
 
 
@@ -62,7 +67,7 @@ def test_one_event_more_is_what_replay_makes_of_all():
         pass
     step_by_step = replay([], 2)
     for i, event in enumerate(search.events, start=1):
-        step_by_step, at_once = step_by_step.after(event), replay(search.events[:i], 2)
+        step_by_step, at_once = step_by_step.after([event]), replay(search.events[:i], 2)
         for ours, expected in zip(step_by_step[:3], at_once[:3], strict=True):
             np.testing.assert_array_equal(ours, expected)
         assert step_by_step.pending.keys() == at_once.pending.keys()
@@ -115,13 +120,32 @@ def test_restored_events_belong_to_the_search():
     np.testing.assert_array_equal(search.X, np.vstack([A, B]))
 
 
-def test_restored_events_are_not_written_to_the_journal(path):
+def test_restored_events_are_written_to_the_journal(path):
     search = create_optimizer(None, SQUARE, journal=path)
 
     search.restore([Event(1, 'known', A, 3.0)])
     search.ask()
+    search.close()
 
-    assert [row['number'] for row in rows(path)] == ['2'] and len(search.X) == 1
+    assert [row['number'] for row in rows(path)] == ['1', '2']
+    assert_same(state(create_optimizer(None, SQUARE, journal=path)), state(search))
+
+
+@pytest.mark.parametrize('event, message', [
+    (Event(1, 'known', A, 2.0), 'there is an experiment 1 already'), (Event(2, 'done', A, 1.0), 'no event before'),
+    (Event(2, 'proposed', np.zeros((1, 3))), 'not within the bounds'), (Event(2, 'known', A, np.nan), 'has a value'),
+    (Event(2, 'proposed', np.full((1, 2), np.nan)), 'not within the bounds'),
+    (Event(2, 'known', 9 * A, 1.0), 'not within the bounds'), (Event(2, 'finished', A, 1.0), 'status must be one of')])
+def test_events_that_cannot_follow_are_refused(event, message, path):
+    search = create_optimizer(None, SQUARE, journal=path)
+    search.restore([Event(1, 'known', A, 3.0)])
+    before, content = state(search), path.read_bytes()
+
+    with pytest.raises(ValueError, match=message):
+        search.restore([Event(7, 'proposed', B), event])
+
+    assert_same(state(search), before)
+    assert path.read_bytes() == content
 
 
 def test_a_restored_journal_has_the_events_of_the_search_that_wrote_it(path):
@@ -177,6 +201,8 @@ def test_a_copied_search_continues_with_the_same_proposals(duplicate, settings):
     copied = COPIES[duplicate](search)
 
     assert_same(state(copied), state(search))
+    with pytest.raises(ValueError, match='read-only'):
+        copied.events[0].t[:] = 0
     events = plain(search.events)
     for _ in steps(copied):
         pass

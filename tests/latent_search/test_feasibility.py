@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from helpers import BOX, SETTINGS, ZERO_BOUND, bound, from_unit_box, sample, search_with, to_unit_box, wavy
+from model_helpers import of_logarithms, of_squares, of_values
 from scipy.spatial.distance import cdist
 from sklearn.gaussian_process.kernels import Matern
 
 from latent_search import create_grid, create_optimizer, distinct_distance
-from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
+from latent_search.acquisition import SpacedExpectedImprovement, probability_of_success
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPACING = distinct_distance
@@ -16,11 +16,16 @@ SPACING = distinct_distance
 
 def feasibility(model, failed, t):
     """The probability that an experiment succeeds, by the acquisition function."""
-    return SpacedExpectedImprovement(model, failed).probability_of_feasibility(t)
+    return probability_of_success(unit(model, t), model.model.u, unit(model, failed))
+
+
+def unit(model, t):
+    return (np.reshape(t, (-1, len(model.domain))) - model.low) / model.width
 
 
 def propose(model, failed=()):
-    return SpacedExpectedImprovement(model, failed).propose(np.random.RandomState(0))
+    u = SpacedExpectedImprovement(model.model, unit(model, failed)).propose(np.random.RandomState(0))
+    return (model.low + model.width * u)[np.newaxis]
 
 
 def success(model, failed, t):
@@ -55,7 +60,7 @@ def test_success_where_nothing_else_is_known(successes, failures):
     end = np.full((1, 1), BOX[0, 1])
     # These are all 9 length scales from the end, and what is pending is no success.
     x = np.vstack((BOX[0, 0] + np.linspace(0, 0.5, 10)[:, np.newaxis], np.repeat(end, successes, axis=0)))
-    model = GaussianProcess(BOX[:1], pending=end).fit(x, wavy(x))
+    model = of_values(BOX[:1], pending=end).fit(x, wavy(x))
 
     probability = feasibility(model, [end[0]] * failures, np.vstack((end, x[:1])))
 
@@ -66,7 +71,7 @@ def test_success_where_nothing_else_is_known(successes, failures):
 def test_success_is_by_laplaces_rule(d, rng):
     x, failed = sample(rng, 20, d), sample(rng, 6, d)
     failed = np.vstack((failed, failed[:1], x[:2]))
-    model = GaussianProcess(BOX[:d], pending=sample(rng, 3, d)).fit(x, wavy(x))
+    model = of_values(BOX[:d], pending=sample(rng, 3, d)).fit(x, wavy(x))
     t = np.vstack((sample(rng, 200, d), failed, x))
 
     probability = feasibility(model, failed, t)
@@ -89,8 +94,8 @@ def test_proposal_has_nearly_the_highest_improvement_where_success_is_likely(set
         # Failures around where the improvement is highest.
         around = best + 0.03 * np.ptp(BOX[:2], axis=1) * rng.normal(size=(12, 2))
         search = search_with(x, wavy(x), around.clip(*BOX[:2].T), BOX[:2], **settings)
-        model = (SquaredGaussianProcess(BOX[:2], bound) if 'lower_bound' in settings
-                 else (GaussianProcess if settings else LogGaussianProcess)(BOX[:2], **settings))
+        model = (of_squares(BOX[:2], bound) if 'lower_bound' in settings
+                 else (of_values if settings else of_logarithms)(BOX[:2], **settings))
         model.fit(x, wavy(x))
         threshold = model.incumbent() + above * model.spread
         t = grid[(cdist(to_unit_box(grid), to_unit_box(model.X)).min(axis=1) >= spacing)
@@ -122,7 +127,7 @@ def test_proposal_where_all_is_likely_to_fail(name, request):
 
 def test_what_is_likely_to_fail_promises_no_improvement(rng, monkeypatch):
     x = sample(rng, 17)
-    model = LogGaussianProcess(BOX[:2]).fit(x, wavy(x))
+    model = of_logarithms(BOX[:2]).fit(x, wavy(x))
     grid = create_grid(BOX[:2], points=40)[2]
     improvement = model.log_ei(grid, model.incumbent())[:, 0]
     failed = np.repeat(grid[improvement > improvement.max() - 1.5], 2, axis=0)
@@ -138,8 +143,8 @@ def test_what_is_likely_to_fail_promises_no_improvement(rng, monkeypatch):
 
 
 @pytest.mark.parametrize('matters', [-1, np.inf])
-@pytest.mark.parametrize('model', [LogGaussianProcess(BOX[:1]), GaussianProcess(BOX[:1], noisy=True),
-                                   SquaredGaussianProcess(BOX[:1], **ZERO_BOUND)])
+@pytest.mark.parametrize('model', [of_logarithms(BOX[:1]), of_values(BOX[:1], noisy=True),
+                                   of_squares(BOX[:1], **ZERO_BOUND)], ids=['logarithms', 'noisy', 'squares'])
 def test_one_failure_where_much_is_promised_is_bad_luck(model, matters, monkeypatch):
     monkeypatch.setattr(SpacedExpectedImprovement, 'convergence_tolerance', matters)
     u = np.linspace(0, 1, 5)[:, np.newaxis]
@@ -197,7 +202,7 @@ def test_a_converged_search_does_not_stay_where_all_fails(settings, radius, rng)
 
 def test_success_at_an_evaluated_corner_alone():
     x = np.array([[0.0], [0.5], [0.7], [1.0]])
-    model = GaussianProcess(np.array([[0.0, 1.0]])).fit(x, x)
+    model = of_values(np.array([[0.0, 1.0]])).fit(x, x)
     # Success is likely within 1e-6 of the corner, which is evaluated, and nowhere else.
     failed = np.r_[np.repeat(np.linspace(0.2, 1, 60), 2), 0.0884442126078136][:, np.newaxis]
 

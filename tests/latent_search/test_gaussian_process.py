@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from helpers import BOX, bound, sample, to_unit_box, wavy
-from model_helpers import expectation, log_prior, root_model
+from model_helpers import expectation, log_prior, of_squares, of_values, root_model
 from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess
+from latent_search.gaussian_process import length_scale_prior
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 def test_predictions_are_those_of_scikit_learn(d, rng):
     x, t = sample(rng, 20, d), sample(rng, 50, d)
     y = wavy(x)
-    model = GaussianProcess(BOX[:d]).fit(x, y)
+    model = of_values(BOX[:d]).fit(x, y)
     variance = model.variance / model.variance_factor
     oracle = GaussianProcessRegressor(ConstantKernel(variance) * Matern(model.length_scales, nu=2.5),
                                       alpha=1e-6 * variance, optimizer=None)
@@ -35,7 +35,7 @@ def test_predictions_are_those_of_scikit_learn(d, rng):
 def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
     x = sample(rng, 20, d)
     y = wavy(x)
-    model = GaussianProcess(BOX[:d]).fit(x, y)
+    model = of_values(BOX[:d]).fit(x, y)
     fit = np.r_[model.constant, np.log(model.variance / 2), np.log(model.length_scales)]
 
     def log_density(parameters):
@@ -52,10 +52,9 @@ def test_fit_is_a_maximum_of_the_posterior_density(d, rng):
     assert all(log_density(fit + 0.2 * sign * step) < log_density(fit) for step in steps for sign in (-1, 1))
 
 
-@pytest.mark.parametrize('model', [GaussianProcess, LogGaussianProcess, SquaredGaussianProcess])
 @pytest.mark.parametrize('d', [1, 3, 30])
-def test_prior_of_the_length_scales(model, d, rng):
-    prior = model.length_scale_prior
+def test_prior_of_the_length_scales(d, rng):
+    prior = length_scale_prior
     a, b = rng.normal(size=(2, d))
     (of_a, gradient), (of_b, _) = prior.negative_log_density(a), prior.negative_log_density(b)
 
@@ -78,7 +77,7 @@ def test_exact_values_are_interpolated(name, request, rng):
 
 def test_units_of_the_values_make_no_difference(gp, rng):
     t = sample(rng, 50)
-    other = GaussianProcess(BOX[:2]).fit(gp.X, 300 * gp.Y - 5000)
+    other = of_values(BOX[:2]).fit(gp.X, 300 * gp.Y - 5000)
 
     mean, std = gp.predict(t)
     other_mean, other_std = other.predict(t)
@@ -92,8 +91,8 @@ def test_units_of_the_box_make_no_difference(name, request, rng):
     model = request.getfixturevalue(name)
     scale, shift, t = np.array([50.0, 0.03]), np.array([-7.0, 2.0]), sample(rng, 50)
     domain = scale[:, np.newaxis] * BOX[:2] + shift[:, np.newaxis]
-    other = (GaussianProcess(domain) if name == 'gp'
-             else SquaredGaussianProcess(domain, lambda t: bound((t - shift) / scale)))
+    other = (of_values(domain) if name == 'gp'
+             else of_squares(domain, lambda t: bound((t - shift) / scale)))
     other.fit(scale * model.X + shift, model.Y)
 
     np.testing.assert_allclose(other.length_scales, model.length_scales, rtol=1e-4)
@@ -102,7 +101,7 @@ def test_units_of_the_box_make_no_difference(name, request, rng):
 
 def test_equal_values(rng):
     x, t = sample(rng, 10), sample(rng, 20)
-    model = GaussianProcess(BOX[:2]).fit(x, np.full((10, 1), 7.0))
+    model = of_values(BOX[:2]).fit(x, np.full((10, 1), 7.0))
 
     mean, std = model.predict(t)
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from helpers import points_of, quadratic, run, search_with, told
 
-from latent_search.gaussian_process import LogGaussianProcess
-
 
 def test_duplicate_points():
     x = np.repeat([[1.0, 1.0], [-2.0, 3.0], [0.0, -1.0]], 3, axis=0)
@@ -31,11 +29,11 @@ def test_failed_fits_are_logged_and_random_points_differ(monkeypatch, caplog):
         raise np.linalg.LinAlgError('not positive definite')
 
     search = told(6)
-    monkeypatch.setattr(LogGaussianProcess, 'fit', no_fit)
+    monkeypatch.setattr('latent_search.proposals.Model', no_fit)
     search.ask(3)
     search.tell_failed(8)
     search.ask(2)
 
     assert len(np.unique(points_of(search.pending), axis=0)) == 4
-    assert {record.name for record in caplog.records} == {'latent_search.search'}
+    assert {record.name for record in caplog.records} == {'latent_search.proposals'}
     assert caplog.text.count('No Gaussian process can be fitted to these 6 evaluations') == 5

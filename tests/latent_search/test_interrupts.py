@@ -2,26 +2,29 @@
 
 import os
 import shutil
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import latent_search.search
 from latent_search import create_optimizer
+from latent_search.interrupts import postponed
 
 SQUARE = [(-4.0, 4.0)] * 2
 FILES = tuple(str(Path(latent_search.search.__file__).with_name(f'{name}.py'))
-              for name in ('search', 'journal', 'journal_format', 'locked_file', 'events'))
+              for name in ('search', 'log', 'journal', 'journal_format', 'locked_file', 'events'))
 STEPS = {'ask': lambda search: search.ask(), 'tell': lambda search: search.tell(2, 0.5),
          'tell_failed': lambda search: search.tell_failed(1, 'the oven is out'),
          'add_known': lambda search: search.add_known([[1, 1], [2, 2]], [[1], [2]]),
          'step': lambda search: search.step()}
 
 
-def interrupted(step, at):
+def interrupted(step, at, files=FILES):
     """Raises KeyboardInterrupt before the bytecode instruction `at` of our files; returns how many there were."""
     count = 0
 
@@ -34,7 +37,7 @@ def interrupted(step, at):
         return of_frame
 
     def tracer(frame, event, _):
-        if frame.f_code.co_filename in FILES:
+        if frame.f_code.co_filename in files:
             frame.f_trace_opcodes = True
             return of_frame
         return None
@@ -116,10 +119,17 @@ def interrupt(*_):
 def test_a_second_interrupt_while_the_first_is_settled(opened, monkeypatch):
     open_copy, path = opened
     search = open_copy()
-    close = os.close
+    fsync, fstat = os.fsync, os.fstat
 
+    def interrupted_fstat(file):
+        if synced:
+            raise KeyboardInterrupt
+        return fstat(file)
+
+    synced = []
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'close', lambda file: (close(file), interrupt()))  # The line is on the disk by then.
+        patch.setattr(os, 'fsync', lambda file: (fsync(file), synced.append(file)))
+        patch.setattr(os, 'fstat', interrupted_fstat)  # The line is on the disk by then.
         patch.setattr(os, 'truncate', interrupt)
         with pytest.raises(KeyboardInterrupt):
             search.tell(2, 0.5)
@@ -129,3 +139,56 @@ def test_a_second_interrupt_while_the_first_is_settled(opened, monkeypatch):
     assert [number for number, _ in search.pending] == [1, 3] and search.Y.tolist() == [[0.5]]
     search.close()
     assert known(create_optimizer(None, SQUARE, journal=path).events) == known(search.events)
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_comes_after_what_is_postponed():
+    done = []
+
+    with pytest.raises(KeyboardInterrupt), postponed():
+        ctrl_c()
+        done.append('after it')
+
+    assert done == ['after it']
+    with pytest.raises(KeyboardInterrupt):
+        ctrl_c()
+
+
+@pytest.mark.parametrize('at', ['close', 'FileLock'])
+def test_ctrl_c_while_a_journal_is_closed(at, path, monkeypatch, tmp_path):
+    """It leaves no descriptor behind that could be another file's later."""
+    search = create_optimizer(None, SQUARE, journal=path)
+    close, release = os.close, FileLock.release
+    with monkeypatch.context() as patch:
+        if at == 'close':
+            patch.setattr(os, 'close', lambda file: (close(file), ctrl_c()))
+        else:
+            patch.setattr(FileLock, 'release', lambda lock: (ctrl_c(), release(lock)))
+        with pytest.raises(KeyboardInterrupt):
+            search.close()
+    with open(tmp_path / 'mine', 'w') as mine:
+        search.close()
+        mine.write('x')
+        mine.flush()
+
+    create_optimizer(None, SQUARE, journal=path).ask()
+
+
+def test_an_interrupt_while_a_search_is_created_leaves_the_journal_free(path, elsewhere):
+    def create():
+        create_optimizer(None, SQUARE, journal=path)
+
+    files = [*FILES, *(str(Path(FILES[0]).with_name(f'{name}.py')) for name in ('settings', 'points', 'files'))]
+    create()
+    total = interrupted(create, None, files)
+    for at in np.linspace(1, total, 20).astype(int):
+        with suppress(KeyboardInterrupt):
+            interrupted(create, at, files)
+        elsewhere(asked_once, path)
+
+
+def asked_once(path):
+    create_optimizer(None, SQUARE, journal=path).close()

@@ -21,7 +21,7 @@ def append_where_space_runs_out(path, event):
     for space in range(1000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + space, unlimited[1]))
         try:
-            journal.append(event)
+            journal.append([event])
             break
         except OSError as error:
             assert f'The journal {path} cannot be written: File too large' in str(error)
@@ -97,10 +97,7 @@ def test_what_may_not_be_on_the_disk_did_not_happen(step, path, monkeypatch):
     assert path.read_bytes().startswith(content) and path.read_bytes() != content
 
 
-@pytest.mark.parametrize('step', [lambda search: search.ask(4),
-                                  lambda search: search.add_known([[0, 0], [1, 1], [2, 2], [3, 3]], [[0]] * 4)],
-                         ids=['ask', 'add_known'])
-def test_of_several_those_before_the_disk_was_full_are_kept(step, path, monkeypatch):
+def test_of_several_proposals_those_before_the_disk_was_full_are_kept(path, monkeypatch):
     search = create_optimizer(None, SQUARE, journal=path)
     fsync, calls = os.fsync, []
 
@@ -113,10 +110,45 @@ def test_of_several_those_before_the_disk_was_full_are_kept(step, path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', full_at_the_third)
         with pytest.raises(OSError, match='No space left'):
-            step(search)
+            search.ask(4)
 
-    assert len(search.X) + len(search.pending) == 2
+    assert len(search.pending) == 2
     assert search.ask()[0].number == 3
+    assert_same(state(create_optimizer(None, SQUARE, journal=path)), state(search))
+
+
+def test_known_results_are_written_at_once(path, monkeypatch):
+    search, synced = create_optimizer(None, SQUARE, journal=path), []
+    fsync = os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda file: (fsync(file), synced.append(file)))
+
+    search.add_known([[0, 0], [1, 1], [2, 2], [3, 3]], [[0]] * 4)
+
+    assert len(synced) == 1
+    assert_same(state(create_optimizer(None, SQUARE, journal=path)), state(search))
+
+
+@pytest.mark.parametrize('call', ['fstat', 'close'])
+def test_an_error_after_a_line_is_on_the_disk_is_none(call, path, monkeypatch):
+    search = create_optimizer(None, SQUARE, journal=path)
+    search.ask(3)
+    real, synced = getattr(os, call), []
+    fsync = os.fsync
+
+    def fails_once_synced(file):
+        real(file)
+        if synced:
+            raise OSError(errno.EIO, 'Input/output error')
+        return real(file) if call == 'fstat' else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', lambda file: (fsync(file), synced.append(file)))
+        patch.setattr(os, call, fails_once_synced)
+        search.tell(2, 0.5)
+    search.tell(1, 0.25)
+    search.close()
+
+    assert search.Y.tolist() == [[0.5], [0.25]]
     assert_same(state(create_optimizer(None, SQUARE, journal=path)), state(search))
 
 

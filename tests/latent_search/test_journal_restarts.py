@@ -160,7 +160,7 @@ def test_a_last_line_torn_at_any_byte_is_all_that_is_lost(status, tmp_path, capl
                 assert f'{cut}.csv, line 6: only a part of it was written' in caplog.text
             assert torn.exists() == bool(cut) == bool(caplog.text)
             assert path.read_bytes() == earlier and plain(journal.events) == plain(EVENTS)
-            journal.append(last)
+            journal.append([last])
         journal.close()
         journal = Journal(path, BOX)
         assert plain(journal.events) == plain([*EVENTS, last])

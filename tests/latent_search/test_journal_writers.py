@@ -170,7 +170,7 @@ def test_closed_is_closed(path):
     journal.close()
 
     with pytest.raises(ValueError, match='closed'):
-        journal.append(EVENTS[0])
+        journal.append(EVENTS[:1])
     assert path.read_text().splitlines()[0] == HEADER and path.read_text().count('\n') == 2
 
 

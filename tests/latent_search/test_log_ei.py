@@ -9,12 +9,12 @@ from model_helpers import (
     conditioned,
     expectation,
     log_standard_improvement,
+    of_squares,
+    of_values,
     refitted,
     root_model,
 )
 from scipy.stats import norm
-
-from latent_search.gaussian_process import GaussianProcess, SquaredGaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -86,7 +86,7 @@ def test_no_improvement_below_the_bound(squared, rng):
 @pytest.mark.parametrize('squares', [False, True])
 def test_gradient_of_log_ei(squares, d, rng):
     x = sample(rng, 6 * d + 2, d)
-    model = SquaredGaussianProcess(BOX[:d], bound) if squares else GaussianProcess(BOX[:d])
+    model = of_squares(BOX[:d], bound) if squares else of_values(BOX[:d])
     model.fit(x, wavy(x))
     cases = [(point, threshold) for point in sample(rng, 30, d)
              for threshold in model.incumbent() + model.Y.std() * np.array([0.0, 0.3, 3.0])
@@ -101,7 +101,7 @@ def test_gradient_where_the_root_is_negative():
     # A smooth function through these roots falls below 0 between the last ones.
     u, root = np.linspace(0, 1, 6)[:, np.newaxis], np.array([[3.0], [2.0], [1.0], [0.0], [0.0], [0.0]])
     x = BOX[0, 0] + 5 * u
-    model = SquaredGaussianProcess(BOX[:1], bound).fit(x, bound(x) + root ** 2 / 2)
+    model = of_squares(BOX[:1], bound).fit(x, bound(x) + root ** 2 / 2)
     t = np.linspace(0, 3, 200)[:, np.newaxis]
     negative = t[root_model(model).predict(t)[0][:, 0] < -0.01]
 

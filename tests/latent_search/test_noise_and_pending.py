@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 from helpers import BOX, bound, sample, to_unit_box, wavy
-from model_helpers import PENDING, conditioned, log_posterior_density, observed, profiled, refitted, with_noise
+from model_helpers import (
+    PENDING,
+    conditioned,
+    log_posterior_density,
+    observed,
+    of_values,
+    profiled,
+    refitted,
+    with_noise,
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from latent_search import create_grid
-from latent_search.gaussian_process import GaussianProcess
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -17,7 +25,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
     x = sample(rng, 41, d)  # One of the numbers at which a search fits its parameters.
     y = with_noise(rng, wavy(x), 0.2 * wavy(x).std())
-    model = GaussianProcess(BOX[:d], noisy=True).fit(x, y)
+    model = of_values(BOX[:d], noisy=True).fit(x, y)
     fit = np.r_[model.constant, np.log(model.variance / 2), np.log(model.length_scales), np.log(model.noise)]
 
     def log_density(parameters):
@@ -37,7 +45,7 @@ def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
 def test_no_other_noise_and_length_scale_are_more_probable(noise, rng):
     x = sample(rng, 30, 1)
     y = with_noise(rng, wavy(x), noise * wavy(x).std())
-    model = GaussianProcess(BOX[:1], noisy=True).fit(x, y)
+    model = of_values(BOX[:1], noisy=True).fit(x, y)
     regressor = GaussianProcessRegressor(ConstantKernel() * Matern(0.2, nu=2.5) + WhiteKernel(0.1, (1e-6, 1e5)),
                                          normalize_y=True, n_restarts_optimizer=3, random_state=0)
     kernel = regressor.fit(to_unit_box(x), y[:, 0]).kernel_
@@ -57,7 +65,7 @@ def test_noise_is_recovered(d, n, noise):
     for seed in range(15):
         rng = np.random.default_rng(seed)
         x = sample(rng, n, d)
-        model = GaussianProcess(BOX[:d], noisy=True).fit(x, with_noise(rng, wavy(x), noise))
+        model = of_values(BOX[:d], noisy=True).fit(x, with_noise(rng, wavy(x), noise))
         ratios.append(np.sqrt(model.noise * model.variance / model.variance_factor) / noise)
 
     assert 2 / 3 < np.median(ratios) < 3 / 2
@@ -67,8 +75,8 @@ def test_noise_is_recovered(d, n, noise):
 def test_no_noise_is_found_in_exact_values(d, n, rng):
     x, t = sample(rng, n, d), sample(rng, 50, d)
     y = ((to_unit_box(x) - 0.4) ** 2).sum(axis=1, keepdims=True)
-    model = GaussianProcess(BOX[:d], noisy=True).fit(x, y)
-    exact = GaussianProcess(BOX[:d]).fit(x, y)
+    model = of_values(BOX[:d], noisy=True).fit(x, y)
+    exact = of_values(BOX[:d]).fit(x, y)
 
     assert model.noise == pytest.approx(1e-6) and exact.noise == 1e-6
     np.testing.assert_allclose(model.predict(t)[0], exact.predict(t)[0], atol=1e-3 * y.std())
@@ -82,7 +90,7 @@ def test_fit_does_not_take_a_wave_for_noise(noise):
         x = sample(rng, 40, 1)
         u = to_unit_box(x)
         y = with_noise(rng, 2 * u + np.sin(7 * u), noise)
-        model = GaussianProcess(BOX[:1], noisy=True).fit(x, y)
+        model = of_values(BOX[:1], noisy=True).fit(x, y)
         density = profiled(x, y, np.log(model.length_scales), np.log(model.noise))
         worse += density < profiled(x, y, np.log([0.4]), np.log(2 * noise ** 2)) - 0.5
 

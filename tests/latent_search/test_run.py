@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from helpers import SETTINGS, SQUARE, assert_same, numbers_of, points_of, prior, quadratic, run, snapshot
 
-from latent_search import create_optimizer
+from latent_search import create_optimizer, stages_of
+from latent_search.figures import plot_convergence, plot_stages
 
 
 def test_finds_the_minimum_of_a_quadratic():
@@ -90,7 +91,7 @@ def test_looking_does_not_change_the_search():
     looked_at = create_optimizer(quadratic, SQUARE, seed=1)
     for _ in range(3):
         looked_at.run_optimization(1)
-        looked_at.plot_stages([len(looked_at.X)], 'now')
+        plot_stages(looked_at.domain, stages_of(looked_at, [len(looked_at.X)]), 'now')
         proposal = looked_at.suggest_next_locations()
         np.testing.assert_array_equal(looked_at.suggest_next_locations(), proposal)
         looked_at.posterior(np.zeros((3, 2)))
@@ -323,11 +324,11 @@ def test_gpyopts_names():
 
     assert search.x_opt.tolist() == [2, 3] and search.fx_opt == -2.5
     assert repr(search) == '<LatentOptimizer in 2 dimensions: 3 evaluations, best -2.5, 2 pending, 0 failed>'
-    steps, best = (axis.lines[0].get_xydata() for axis in search.plot_convergence().axes)
+    steps, best = (axis.lines[0].get_xydata() for axis in plot_convergence(search.X, search.Y).axes)
     np.testing.assert_allclose(steps, [[2, np.sqrt(8)], [3, np.sqrt(5)]])
     np.testing.assert_array_equal(best, [[1, 5], [2, -2.5], [3, -2.5]])
     with pytest.raises(ValueError, match='two evaluations or more, this search has 0'):
-        create_optimizer(None, SQUARE).plot_convergence()
+        plot_convergence(np.empty((0, 2)), np.empty((0, 1)))
 
 
 def test_gpyopts_form_of_a_box():

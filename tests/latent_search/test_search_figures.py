@@ -6,8 +6,8 @@ import pytest
 from color_helpers import DEFICIENCIES, ciede2000, least_distance
 from helpers import SQUARE, prior
 
-from latent_search import create_grid, create_optimizer
-from latent_search.figures import colors
+from latent_search import create_grid, create_optimizer, slices_of
+from latent_search.figures import colors, plot_experiments, plot_slices, plot_trajectory
 
 
 @pytest.fixture(scope='module')
@@ -17,11 +17,52 @@ def search():
     return search
 
 
+@pytest.mark.parametrize('shift', [0.0, -5.0, -100.0])
+def test_trajectory_of_values_that_have_no_logarithm(shift, search):
+    gx, gy, t = create_grid(SQUARE, points=31)
+    squares = (t ** 2).sum(axis=1) + shift
+
+    figure = plot_trajectory(gx, gy, squares, search.X, search.Y + shift, 'squares')
+    figure.canvas.draw()
+
+    curve = next(axis for axis in figure.axes if axis.get_title() == 'Value of each evaluation')
+    assert curve.get_yscale() == 'linear'
+    np.testing.assert_array_equal(curve.lines[0].get_ydata(), search.Y[:, 0] + shift)
+
+
+@pytest.mark.parametrize('constant', [0.0, 7.0, -1e300])
+def test_trajectory_of_a_constant(constant, search):
+    gx, gy, t = create_grid(SQUARE, points=5)
+
+    plot_trajectory(gx, gy, np.full(len(t), constant), search.X, np.full_like(search.Y, constant), '').canvas.draw()
+
+
+@pytest.mark.parametrize('d', [1, 3, 5])
+def test_slices(d):
+    def objective(t):
+        return t[0, 0] ** 2 + 10 * t[0, -1] ** 2
+
+    search = create_optimizer(objective, [(-1, 1)] * d)
+    search.run_optimization(20)
+
+    figure = plot_slices(slices_of(search, points=21), 'a bowl', 'mm')
+
+    axes = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_xlabel() for axis in axes] == [f'$t_{{{i}}}$' for i in range(1, d + 1)]
+    for i, axis in enumerate(axes):
+        line = np.repeat(search.x_opt[np.newaxis], 21, axis=0)
+        line[:, i] = np.linspace(-1, 1, 21)
+        mean, best = (drawn.get_xydata() for drawn in axis.lines)
+        np.testing.assert_allclose(mean, np.c_[line[:, i], search.posterior(line)[0]])
+        np.testing.assert_array_equal(best, [[search.x_opt[i], search.fx_opt]])
+    assert axes[0].get_ylabel() == 'Objective (mm)' and f'It changes most along coordinate {d}, by' in figure.alt
+
+
 @pytest.mark.parametrize('unit, in_unit, in_brackets', [('', '', ''), ('nats', ' nats', ' (nats)')])
 def test_trajectory(search, unit, in_unit, in_brackets):
     gx, gy, t = create_grid(SQUARE, points=30)
 
-    figure = search.plot_trajectory(gx, gy, prior(t)[:, 0], 'prior', unit)
+    figure = plot_trajectory(gx, gy, prior(t)[:, 0], search.X, search.Y, 'prior', unit)
 
     plane, curve = (axis for axis in figure.axes if axis.get_title())
     np.testing.assert_array_equal(plane.collections[-1].get_offsets(), search.X)
@@ -37,9 +78,9 @@ def test_trajectory(search, unit, in_unit, in_brackets):
 def test_trajectory_of_what_does_not_fit(search):
     gx, gy, t = create_grid(SQUARE, points=4)
     with pytest.raises(ValueError, match=r'values must have shape \(16,\)'):
-        search.plot_trajectory(gx, gy, prior(t), 'prior')
+        plot_trajectory(gx, gy, prior(t), search.X, search.Y, 'prior')
     with pytest.raises(ValueError, match='this search has 0 in 2'):
-        create_optimizer(prior, SQUARE).plot_trajectory(gx, gy, prior(t)[:, 0], 'prior')
+        plot_trajectory(gx, gy, prior(t)[:, 0], search.X[:0], search.Y[:0], 'prior')
 
 
 @pytest.mark.parametrize('deficiency', DEFICIENCIES)
@@ -68,7 +109,7 @@ def test_experiments():
     search.tell(second.number, 2)
     search.tell_failed(fourth.number)
 
-    axis = search.plot_experiments('experiments', expected=prior).axes[0]
+    axis = plot_experiments(search.events, 'experiments', expected=prior).axes[0]
 
     lines = {line.get_label(): line for line in axis.lines}
     assert set(lines) == {'experiment', 'known before', 'best value so far', '… without noise', 'failed: 2'}
@@ -80,12 +121,12 @@ def test_experiments():
     best_points = np.vstack([[0, 1], [2, 0], [2, 0], second.t])
     np.testing.assert_allclose(lines['… without noise'].get_ydata(), prior(best_points)[:, 0])
     assert axis.get_title() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
-    assert '… without noise' not in {line.get_label() for line in search.plot_experiments('').axes[0].lines}
+    assert '… without noise' not in {line.get_label() for line in plot_experiments(search.events, '').axes[0].lines}
 
 
 def test_experiments_without_results():
     search = create_optimizer(None, SQUARE)
     for _ in range(2):
         with pytest.raises(ValueError, match='There are no results yet'):
-            search.plot_experiments('')
+            plot_experiments(search.events, '')
         search.tell_failed(search.ask()[0].number)

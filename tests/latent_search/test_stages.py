@@ -9,7 +9,7 @@ import pytest
 from helpers import SQUARE, ZERO_BOUND, prior, quadratic, run
 from PIL import Image
 
-from latent_search import create_grid, create_optimizer
+from latent_search import create_grid, create_optimizer, search_after, stages_of
 from latent_search.figures import animate_stages, create_player, plot_stages
 
 DOMAIN = np.array(SQUARE)
@@ -22,7 +22,7 @@ def search():
 
 @pytest.fixture(scope='module')
 def stages(search):
-    return search.stages(range(6, 11), points=21)
+    return stages_of(search, range(6, 11), points=21)
 
 
 @pytest.fixture(scope='module')
@@ -62,22 +62,22 @@ def test_after_is_the_search_of_that_time(settings):
     random_state, events = np.random.get_state()[1:3], search.events
 
     for n in range(len(search.X)):
-        earlier = search.after(n)
+        earlier = search_after(search, n)
         np.testing.assert_array_equal(earlier.X, search.X[:n])
         np.testing.assert_array_equal(earlier.suggest_next_locations(), search.X[[n]])
         earlier.run_optimization(0)
 
     assert search.events == events
-    for event, expected in zip(search.after(len(search.X)).events, events, strict=True):
+    for event, expected in zip(search_after(search, len(search.X)).events, events, strict=True):
         assert event._replace(t=expected.t) == expected and (event.t == expected.t).all()
     np.testing.assert_equal(np.random.get_state()[1:3], random_state)
 
 
 def test_after_as_many_as_there_are(search):
     with pytest.raises(ValueError, match='There are 10 evaluations, fewer than 11'):
-        search.after(11)
+        search_after(search, 11)
     with pytest.raises(ValueError, match='num_evaluations must be an integer of at least 0'):
-        search.after(-1)
+        search_after(search, -1)
 
 
 def test_after_ends_at_the_result_and_keeps_what_was_pending():
@@ -90,14 +90,14 @@ def test_after_ends_at_the_result_and_keeps_what_was_pending():
     search.tell(first.number, 4.0)
     fourth, = search.ask()
 
-    assert [experiment.number for experiment in search.after(7).pending] == [first.number]
-    np.testing.assert_array_equal(search.after(7).failed, second.t)
-    assert len(search.after(6).pending) == len(search.after(6).failed) == 0
-    np.testing.assert_array_equal(search.after(8).Y[-2:], [[5], [4]])
+    assert [experiment.number for experiment in search_after(search, 7).pending] == [first.number]
+    np.testing.assert_array_equal(search_after(search, 7).failed, second.t)
+    assert len(search_after(search, 6).pending) == len(search_after(search, 6).failed) == 0
+    np.testing.assert_array_equal(search_after(search, 8).Y[-2:], [[5], [4]])
 
-    before, within, after = search.stages([6, 7, 8], points=3)
+    before, within, after = stages_of(search, [6, 7, 8], points=3)
     np.testing.assert_array_equal(before.next_location, first.t[0])
-    np.testing.assert_array_equal(within.next_location, search.after(7).suggest_next_locations()[0])
+    np.testing.assert_array_equal(within.next_location, search_after(search, 7).suggest_next_locations()[0])
     np.testing.assert_array_equal(after.next_location, fourth.t[0])
 
 
@@ -107,7 +107,7 @@ def test_stage_is_what_a_search_that_stopped_there_knows(settings):
     stopped = run(quadratic, max_iter=1, **settings)
     gx, _, t = create_grid(SQUARE, points=41)
 
-    stage, last = search.stages([len(stopped.X), len(search.X)], points=41)
+    stage, last = stages_of(search, [len(stopped.X), len(search.X)], points=41)
 
     for values, expected in zip((stage.mean, stage.std, stage.ei), stopped.posterior(t), strict=True):
         np.testing.assert_array_equal(values, expected.reshape(gx.shape))
@@ -121,16 +121,16 @@ def test_stage_is_what_a_search_that_stopped_there_knows(settings):
 
 def test_stages_have_two_dimensions_and_a_model():
     with pytest.raises(ValueError, match='a box of two dimensions, this one has 3'):
-        run(prior, [(-1, 1)] * 3, max_iter=0).stages([6])
+        stages_of(run(prior, [(-1, 1)] * 3, max_iter=0), [6])
     with pytest.raises(ValueError, match='There are 5 evaluations, and a posterior needs 6'):
-        run(max_iter=0).stages([5])
+        stages_of(run(max_iter=0), [5])
 
 
 @pytest.mark.parametrize('unit, in_unit', [('', ''), ('mm', ' mm')])
 def test_figure_of_stages(search, unit, in_unit):
-    figure = search.plot_stages([7, 10], 'both stages', unit)
+    stages = stages_of(search, [7, 10], points=121)
+    figure = plot_stages(DOMAIN, stages, 'both stages', unit)
 
-    stages = search.stages([7, 10], points=121)
     axes = [axis for axis in figure.axes if axis.images]
     assert [axis.get_title() for axis in axes] == ['Posterior mean', 'Posterior standard deviation',
                                                    'Expected improvement', '', '', '']
@@ -172,7 +172,7 @@ def test_figure_where_no_improvement_is_expected(stages):
 def test_figure_of_a_flat_objective(recwarn):
     search = run(lambda t: np.ones((1, 1)), max_iter=2)
 
-    search.plot_stages([6, 8], 'flat').canvas.draw()
+    plot_stages(DOMAIN, stages_of(search, [6, 8]), 'flat').canvas.draw()
 
     assert [str(warning.message) for warning in recwarn] == []
 

@@ -5,6 +5,7 @@ import pytest
 from helpers import SQUARE, numbers_of, quadratic
 
 from latent_search import create_optimizer, run_searches
+from latent_search.figures import plot_experiments
 
 
 def fragile_search(target, seed):
@@ -47,7 +48,7 @@ def test_searches_come_back_with_their_events(n_jobs):
     assert numbers_of(ended.pending) == [len(ended.X) + 1] and ended.pending[0].t[0, 0] > 0
     assert len(ended.failed) == 0
     for search in (whole, ended):
-        lines = {line.get_label(): line for line in search.plot_experiments('').axes[0].lines}
+        lines = {line.get_label(): line for line in plot_experiments(search.events, '').axes[0].lines}
         np.testing.assert_array_equal(lines['experiment'].get_ydata(), search.Y[:, 0])
     ended.tell_failed(len(ended.X) + 1)
     np.testing.assert_array_equal(ended.failed[:, 0] > 0, [True])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from notebook_helpers import notebook_runner
 
-from latent_search import create_optimizer
+from latent_search import create_optimizer, stages_of
 from latent_search.figures import animate_stages, create_player
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -16,7 +16,7 @@ def path(tmp_path_factory):
     """The page of a notebook with the player of a search: six to nine evaluations."""
     search = create_optimizer(lambda t: ((t - 1) ** 2).sum(axis=1, keepdims=True), [(-4, 4)] * 2)
     search.run_optimization(3)
-    stages = search.stages(range(6, 10), points=21)
+    stages = stages_of(search, range(6, 10), points=21)
     pictures = np.random.default_rng(0).random((len(stages), 2, 28, 28))
     player = create_player(animate_stages(search.domain, stages, 'A search', pictures), 'A search, as it goes on')
     output = nbformat.v4.new_output('display_data', {'text/html': player})

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 
 SEARCH = """
 import sys
-from latent_search import create_optimizer
+from latent_search import create_optimizer, figures
 
 search = create_optimizer(lambda t: (t ** 2).sum(axis=1, keepdims=True), [(-4, 4)] * 2, journal='journal.csv')
 search.run_optimization(3)
 assert len(search.X) == 9 and 'keras' not in sys.modules
-search.plot_experiments('nine').savefig('nine.png')
+figures.plot_experiments(search.events, 'nine').savefig('nine.png')
 """
 
 LOAD = """

@@ -75,7 +75,7 @@ def search_with(points, values, failed=(), domain=SQUARE, objective=None, **sett
     if len(points):
         search.add_known(points, values)
     failed = np.reshape(failed, (-1, 1, len(domain)))
-    search.restore([Event(len(points) + i, 'failed', t) for i, t in enumerate(failed, start=1)])
+    search.restore([Event(len(points) + i, 'known failure', t) for i, t in enumerate(failed, start=1)])
     return search
 
 

@@ -62,7 +62,7 @@ def plain(events):
 def journal_of(path, events):
     journal = Journal(path, BOX, 'seed=0 noisy=False lower_bound=None')
     for event in events:
-        journal.append(event)
+        journal.append([event])
     journal.close()
     return path.read_bytes()
 

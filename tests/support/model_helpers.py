@@ -6,7 +6,9 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process.kernels import Matern
 
-from latent_search.gaussian_process import GaussianProcess, LogGaussianProcess, SquaredGaussianProcess, outcome_scale
+from latent_search.gaussian_process import Kind, Model
+from latent_search.hyperparameters import Hyperparameters
+from latent_search.outcomes import Logarithms, Squares, Values, outcome_scale
 
 # Pending points, given the evaluated points x and other points t.
 PENDING = {
@@ -18,10 +20,66 @@ PENDING = {
 }
 
 
+class InBox:
+    """A model of evaluations in a box, in units of the box: points (n, d), values and predictions (n, 1)."""
+
+    def __init__(self, domain, outcomes, noisy=False, pending=()):
+        self.domain, self.outcomes, self.noisy = np.asarray(domain), outcomes, noisy
+        self.low, self.width = self.domain[:, 0], np.ptp(self.domain, axis=1)
+        self.pending = np.reshape(pending, (-1, len(self.domain)))
+
+    def fit(self, X, Y):  # noqa: N803
+        self.X, self.Y = X, Y
+        kinds = [Kind(str(i), outcome, self.noisy) for i, outcome in enumerate(self.outcomes)]
+        self.model = Model(self._unit(X), Y[:, 0], self._unit(self.pending), kinds, Hyperparameters())
+        process = self.model.process
+        self.length_scales, self.variance, self.noise = process.length_scales, process.variance, process.noise
+        self.constant, self.u, self.spread = process.mean_weights[0], process.u, self.model.spread
+        self.variance_factor = self.model.outcome.variance_factor
+        return self
+
+    def _unit(self, t):
+        return (t - self.low) / self.width
+
+    def predict(self, t):
+        return self.model.predict(self._unit(t))
+
+    def incumbent(self):
+        return self.model.incumbent
+
+    def expected_improvement(self, t):
+        return self.model.expected_improvement(self._unit(t))
+
+    def log_ei(self, t, threshold):
+        return self.model.log_ei(self._unit(t), np.atleast_1d(threshold))
+
+    def log_ei_with_gradient(self, point, threshold):
+        value, gradient = self.model.log_ei_with_gradient(self._unit(point), threshold)
+        return value, gradient / self.width
+
+
+def of_values(domain, noisy=False, pending=()):
+    return InBox(domain, [lambda y, unit: Values()], noisy, pending)
+
+
+def of_logarithms(domain, noisy=False, pending=()):
+    return InBox(domain, [lambda y, unit: Logarithms(y, 1.0), lambda y, unit: Logarithms(y, 1e4)], noisy, pending)
+
+
+def of_squares(domain, lower_bound, noisy=False, pending=()):
+    model = InBox(domain, [lambda y, unit: Squares(lambda u: lower_bound(model.low + model.width * u)[:, 0] / unit)],
+                  noisy, pending)
+    return model
+
+
+def is_of_squares(model):
+    return isinstance(model.model.outcome, Squares)
+
+
 def root_model(squared):
     """The model of g itself, in f = bound + g² / 2."""
     x = squared.X
-    return GaussianProcess(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
+    return of_values(BOX[:x.shape[1]]).fit(x, np.sqrt(2 * (squared.Y - bound(x))))
 
 
 def expectation(function, mean, std, low=-np.inf, high=np.inf):
@@ -103,17 +161,14 @@ def with_noise(rng, y, noise):
 
 def refitted(model, pending):
     """The same kind of model of the same evaluations, with pending experiments beside them."""
-    domain = BOX[:model.X.shape[1]]
-    other = (SquaredGaussianProcess(domain, bound, model.noisy, pending) if isinstance(model, SquaredGaussianProcess)
-             else type(model)(domain, model.noisy, pending))
-    return other.fit(model.X, model.Y)
+    return InBox(model.domain, model.outcomes, model.noisy, pending).fit(model.X, model.Y)
 
 
 def observed(model):
     """What the Gaussian process is of."""
-    if isinstance(model, SquaredGaussianProcess):
+    if is_of_squares(model):
         return np.sqrt(2 * np.maximum(model.Y - bound(model.X), 0))
-    if isinstance(model, LogGaussianProcess):
-        lowest, scale = outcome_scale(model.Y)
+    if isinstance(model.model.outcome, Logarithms):
+        lowest, scale = outcome_scale(model.Y[:, 0])
         return np.log1p((model.Y - lowest) / scale)
     return model.Y
