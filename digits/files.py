@@ -14,9 +14,9 @@ def check_path(name, path):
         ValueError: it is no path, or there is no such home folder. The message calls it `name`.
     """
     try:
-        path = Path(path).expanduser()
-        if '\0' not in str(path):
-            return path
+        expanded = Path(path).expanduser()
+        if '\0' not in str(expanded):
+            return expanded
     except (TypeError, RuntimeError):  # The latter where `~` names a user who is not known.
         pass
     raise ValueError(f'{name} must be the path of a file or folder, as text or `Path`, got {path!r}.')

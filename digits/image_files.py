@@ -131,7 +131,10 @@ def _replace(folder, files):
             folder.rename(_beside(folder) / 'old')
         new.rename(folder)
     finally:
-        _end_interrupted_call(folder)
+        try:
+            _end_interrupted_call(folder)
+        finally:  # Where Ctrl-C came meanwhile.
+            _end_interrupted_call(folder)
 
 
 def _end_interrupted_call(folder):

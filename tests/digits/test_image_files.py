@@ -182,12 +182,12 @@ def test_an_interrupt_at_any_moment_leaves_the_old_files_or_the_new_ones(images,
     while interrupted_at(moment, lambda: save_images(folder, images[1:2])):
         seen.add(contents(folder) == old)
         assert contents(folder) in (old, new)
+        assert [path.name for path in folder.parent.iterdir()] == ['some']
         if contents(folder) == new:
             save_images(folder, images[:1])
         moment += 1
 
     assert seen == {True, False} and contents(folder) == new
-    assert [path.name for path in folder.parent.iterdir()] == ['some']
 
 
 @pytest.mark.parametrize('call', ['mkdir', 'rename'])
