@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from digits.backend import keras, layers, ops, set_random_seed, value_and_gradient
-from digits.data import check_images, check_labels, check_target, image_shape, num_labels, one_hot
+from digits.data import check_data, check_images, check_labels, check_target, image_shape, num_labels, one_hot
 from digits.measures import predict
 from digits.pretrained import load_weights
 from digits.training import fit
@@ -73,11 +73,10 @@ def create_conditional_decoder(latent_dim):
 
 def train_conditional_vae(data, *, latent_dim=2, recipe=VAE_RECIPE, seed=0, checkpoint_dir=None):
     """Builds a conditional VAE and trains it. Arguments, results and errors are those of `vae_opt_util.train`."""
+    sets = [((x, one_hot(y)), {'vae': x}) for x, y in check_data(data)]
     set_random_seed(check_integer('seed', seed, at_least=0))
     model = create_conditional_vae(latent_dim, seed)
     model.compile(recipe.optimizer(len(data.x_train)), {'vae': computed_in_model})
-    sets = (((check_images(x), one_hot(y)), {'vae': x})
-            for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
     return model, fit(model, *sets, recipe, 'vae-conditional', seed=seed, folder=checkpoint_dir)
 
 
@@ -243,8 +242,7 @@ def train_latent_constraints(vae, data, *, epochs=10, batch_size=500, seed=0, mo
     model = create_latent_constraints(create_realism_critic(latent_dim), create_attribute_critic(latent_dim),
                                       create_actor(latent_dim))
     rng = np.random.default_rng(seed)
-    train_sets, test_sets = (_samples(vae, x, y, rng)
-                             for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
+    train_sets, test_sets = (_samples(vae, x, y, rng) for x, y in check_data(data))
     critics = [model.get_layer(name) for name in ('realism_critic', 'attribute_critic')]
     history = [{'seconds': 0.0} for _ in range(epochs)]
     with interruptible(lambda: 'Training of the latent constraints is not kept. The same call starts it again.'), \
@@ -275,7 +273,7 @@ def _samples(vae, x, y, rng):
     t, of_prior = _sample_posterior_and_prior(vae, x, rng)
     origin = np.repeat([[1.0], [0.0]], len(t), axis=0).astype('float32')
     wanted = one_hot(rng.integers(num_labels, size=len(t)))
-    return ((np.concatenate((t, of_prior)), origin), (t, check_labels(y, len(x))),
+    return ((np.concatenate((t, of_prior)), origin), (t, y),
             ([of_prior, wanted], np.zeros(len(t), dtype='float32')))
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digits.backend import Conv2DTranspose, keras, layers, ops, set_random_seed
-from digits.data import check_images, check_labels, image_shape, num_labels
+from digits.data import check_data, check_images, check_labels, image_shape, num_labels
 from digits.measures import encode, predict
 from digits.pretrained import load_weights, models_dir
 from digits.training import Recipe, fit
@@ -195,7 +195,14 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
     The model maps images (n, 28, 28, 1) to a dict: 'vae', their `vae_loss`, (n,), and with a predictor 'predictor', its
     output for `t_mean`, never for a sample. (In Keras 3, a loss is a function of one output and its target, and
     `vae_loss` needs three tensors, so the model computes it.) `get_layer` returns 'encoder', 'decoder' and 'predictor'.
+
+    Raises:
+        ValueError: one of these three has another name.
     """
+    for name, part in (('encoder', encoder), ('decoder', decoder), ('predictor', predictor)):
+        if part is not None and part.name != name:
+            raise ValueError(f'The {name} must be named {name!r}, under which the joint model finds it, got '
+                             f'{part.name!r}. Create it by keras.Model(…, name={name!r}).')
     image = layers.Input(shape=image_shape, name='image')
     t_mean, t_log_var = encoder(image)
     t_decoded = decoder(sampler([t_mean, t_log_var]))
@@ -305,7 +312,7 @@ def create_model(name, *, latent_dim=None, seed=0):
 
 
 def _design(name):
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise ValueError(f'There is no model named {name!r}. The models are {", ".join(map(repr, MODELS))}.')
     return MODELS[name]
 
@@ -331,12 +338,11 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
 
     Raises:
         ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged.
+        OSError: the checkpoint cannot be written, for example because the disk is full.
         FloatingPointError, Interrupted: see `fit`.
     """
-    design, sets = _design(name), []
-    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
-        x = check_images(x)
-        sets.append((x, design.targets(x, check_labels(y, len(x)))))
+    design = _design(name)
+    sets = [(x, design.targets(x, y)) for x, y in check_data(data)]
     model, recipe = create_model(name, latent_dim=latent_dim, seed=seed), recipe or design.recipe
     model.compile(recipe.optimizer(len(data.x_train)), **design.losses)
     return model, fit(model, *sets, recipe, name, seed=seed, folder=checkpoint_dir, precision=precision)

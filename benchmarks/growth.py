@@ -1,5 +1,6 @@
 """How the time of a search grows with its evaluations."""
 
+import io
 import time
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from digits.pretrained import models_dir
 from latent_search.figures import colors as label_colors
+from latent_search.files import replace_file
 
 # For each search: the function, the latent space, and the number of evaluations.
 searches = {'ours': (ours, in_two, 2000), 'ours, ten dimensions': (ours, in_ten, 2000),
@@ -49,7 +51,9 @@ def measure_growth(targets=(4, 9)):
         rows += [[name, n, f'{times[n - 1]:.1f}', f'{100 * (times[n - 1] - times[n - 11]):.0f}',
                   fixed(np.median([regret[n - 1] for regret in regrets]), 5)] for n in numbers if n <= limit]
     write('growth', ['search', 'evaluations', 'seconds', 'ms an evaluation, last ten', 'regret'], rows)
-    draw(curves).savefig(models_dir.parent / 'docs' / 'growth.png', dpi=110)
+    picture = io.BytesIO()
+    draw(curves).savefig(picture, format='png', dpi=110)
+    replace_file(models_dir.parent / 'docs' / 'growth.png', picture.getvalue())
 
 
 def draw(curves):

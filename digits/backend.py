@@ -68,11 +68,12 @@ logging.getLogger('tensorflow').addFilter(
 @contextmanager
 def compiling_is_expected():
     """In this block, of this thread, TensorFlow does not warn that models are compiled often."""
+    outer = getattr(_calling, 'ours', False)
     _calling.ours = True
     try:
         yield
     finally:
-        _calling.ours = False
+        _calling.ours = outer
 
 
 __all__ = ['Conv2DTranspose', 'compiling_is_expected', 'computing_in', 'keras', 'layers', 'native_precision', 'ops',

@@ -7,12 +7,11 @@ import hashlib
 import logging
 import os
 import socket
-import zipfile
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from digits.files import check_path, read_arrays
 from latent_search.points import check_integer
 
 logger = logging.getLogger(__name__)
@@ -70,15 +69,21 @@ def load_mnist(path=None):
     Raises:
         FileNotFoundError: the named file does not exist.
         DataUnavailableError: no file is named, and Keras has no copy and cannot download one.
-        ValueError: the file is not an npz archive of MNIST's arrays, which are checked against their sha256.
+        ValueError: the file is not an npz archive of MNIST's arrays, whose form and sha256 are checked.
     """
-    source = path or os.environ.get('MNIST_NPZ')
-    if source:
-        arrays = _read_mnist_npz(Path(source).expanduser(), 'path' if path else 'environment variable MNIST_NPZ')
+    if path is not None:
+        source, arrays = _read_mnist_npz(path, 'path')
+    elif os.environ.get('MNIST_NPZ'):
+        source, arrays = _read_mnist_npz(os.environ['MNIST_NPZ'], 'environment variable MNIST_NPZ')
     else:
-        source = 'keras.datasets.mnist'
-        arrays = _download_mnist()
+        source, arrays = 'keras.datasets.mnist', _download_mnist()
 
+    for part in ('train', 'test'):
+        x, y = arrays[f'x_{part}'], arrays[f'y_{part}']
+        if {x.dtype, y.dtype} != {np.dtype('uint8')} or x.shape != (*y.shape, 28, 28) or y.ndim != 1:
+            raise ValueError(f'Arrays x_{part} and y_{part} of {source} must be uint8 with shapes (n, 28, 28) and '
+                             f'(n,), got {x.dtype} with shape {x.shape} and {y.dtype} with shape {y.shape}. Delete '
+                             'the file and get a new copy.')
     for key, sha256 in MNIST_SHA256.items():
         if hashlib.sha256(np.ascontiguousarray(arrays[key])).hexdigest() != sha256:
             raise ValueError(f'Array {key!r} of {source} is not that of MNIST: its sha256 differs from the recorded '
@@ -92,16 +97,15 @@ def load_mnist(path=None):
 
 
 def _read_mnist_npz(path, named_by):
-    if not path.is_file():
+    path = check_path(named_by, path)
+    if not os.path.isfile(path):
         raise FileNotFoundError(f'There is no file {path} (named by the {named_by}). Give the path of an mnist.npz, or '
                                 'name none to let keras.datasets.mnist download it.')
     try:
-        with np.load(path, allow_pickle=False) as npz:
-            arrays = {key: npz[key] for key in MNIST_SHA256}
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        return path, read_arrays(path, MNIST_SHA256)
+    except ValueError as error:
         raise ValueError(f'{path} cannot be read as an npz archive with the arrays {", ".join(MNIST_SHA256)} '
                          f'({error}). Delete the file and get a new copy.') from error
-    return arrays
 
 
 def _download_mnist():
@@ -190,8 +194,13 @@ def check_images(x):
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1:] != image_shape or x.dtype != np.float32:
         raise ValueError(f'Images must be float32 with shape (n, 28, 28, 1), got {x.dtype} with shape {x.shape}.')
-    if not (x.min(initial=0.0) >= 0.0 and x.max(initial=0.0) <= 1.0):
-        raise ValueError(f'Pixels must lie in [0, 1], got values from {x.min()} to {x.max()}. Divide bytes by 255.')
+    low, high = x.min(initial=0.0), x.max(initial=0.0)
+    if not np.isfinite((low, high)).all():
+        raise ValueError('Pixels must lie in [0, 1], got NaN or infinity. Leave such images out, or mend what makes '
+                         'them.')
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f'Pixels must lie in [0, 1], got values from {low} to {high}. Divide bytes by 255, and scale '
+                         'other values to [0, 1].')
     return x
 
 
@@ -208,6 +217,22 @@ def check_labels(y, n):
     if n and not (y.min() >= 0 and y.max() < num_labels):
         raise ValueError(f'Labels must lie in 0 to 9, got values from {y.min()} to {y.max()}.')
     return y
+
+
+def check_data(data):
+    """Returns the images and labels of a `Data` tuple as arrays: `(x_train, y_train), (x_test, y_test)`.
+
+    Raises:
+        ValueError: there are no training or no test images, or images or labels have another form.
+    """
+    sets = []
+    for part, x, y in (('training', data.x_train, data.y_train), ('test', data.x_test, data.y_test)):
+        x = check_images(x)
+        if len(x) == 0:
+            raise ValueError(f'There are no {part} images. A training needs both training and test images: set some '
+                             'apart.')
+        sets.append((x, check_labels(y, len(x))))
+    return tuple(sets)
 
 
 def check_target(target):

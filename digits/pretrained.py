@@ -6,15 +6,17 @@ A file holds arrays only, so that nothing in it is ever executed, and any versio
 import hashlib
 import io
 import json
+import os
 import platform
-import zipfile
+import re
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from digits.backend import keras
-from latent_search.files import replace_file
+from digits.files import check_path, read_arrays
+from latent_search.files import replace_files
 
 _here = Path(__file__).resolve().parent
 _checkout = _here.parent / 'models'
@@ -31,21 +33,28 @@ def save_weights(model, name, description, folder=models_dir):
 
     Args:
         model: of layers and of models of layers.
-        name: of the model.
+        name: of the model: letters, digits, hyphens, underscores and dots.
         description: a dict that can be written as JSON: how, on what and with what result the model was trained.
         folder: where the weights and their manifest are.
 
     Raises:
-        ValueError: the manifest is damaged.
-        OSError: a file cannot be written; then it is as it was before.
+        ValueError: the manifest is damaged, or the name is none for a file.
+        OSError: a file cannot be written; then both are as they were before.
     """
-    folder, content = Path(folder), io.BytesIO()
+    if not _is_name(name):
+        raise ValueError('The name of a model is that of its file: letters, digits, hyphens, underscores and dots. Got '
+                         f'{name!r}.')
+    folder, content = check_path('folder', folder), io.BytesIO()
     np.savez_compressed(content, **{key: np.asarray(keras.ops.convert_to_numpy(variable))
                                     for key, variable in _variables(model)})
     manifest = load_manifest(folder) if (folder / 'manifest.json').exists() else {}
     manifest[name] = {'sha256': hashlib.sha256(content.getvalue()).hexdigest(), **description}
-    replace_file(folder / f'{name}.npz', content.getvalue())
-    replace_file(folder / 'manifest.json', json.dumps(manifest, indent=1) + '\n')
+    replace_files({folder / f'{name}.npz': content.getvalue(),
+                   folder / 'manifest.json': json.dumps(manifest, indent=1) + '\n'})
+
+
+def _is_name(name):
+    return isinstance(name, str) and re.fullmatch(r'\w[\w.-]*', name) is not None
 
 
 def load_weights(model, name, folder=models_dir):
@@ -60,24 +69,25 @@ def load_weights(model, name, folder=models_dir):
         The learning curve of their training: a list with a dict for each epoch.
 
     Raises:
-        ValueError: there are no weights of that name, the file is damaged, or the model has other layers or shapes. The
-            model is then unchanged.
+        ValueError: there are no weights of that name, the file or the manifest is damaged, or the model has other
+            layers or shapes. The model is then unchanged.
         FileNotFoundError: the file or the manifest does not exist.
     """
-    manifest, path = load_manifest(folder), Path(folder) / f'{name}.npz'
-    if name not in manifest:
+    manifest, path = load_manifest(folder), check_path('folder', folder) / f'{name}.npz'
+    if not isinstance(name, str) or name not in manifest:
         raise ValueError(f'There are no pretrained weights named {name!r}. There are {", ".join(map(repr, manifest))}.')
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'There is no {path}, which holds pretrained weights. {_remedy} Notebooks run without '
+                                'them: set use_pretrained = False.')
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no {path}, which holds pretrained weights. {_remedy} Notebooks run without '
-                                'them: set use_pretrained = False.') from error
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error}). {_remedy}') from error
     if hashlib.sha256(content).hexdigest() != manifest[name]['sha256']:
         raise ValueError(f'{path} is not the file recorded in manifest.json: its sha256 differs. {_remedy}')
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as npz:
-            arrays = dict(npz)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(io.BytesIO(content))
+    except ValueError as error:
         raise ValueError(f'{path} is damaged ({error}). {_remedy}') from error
     variables = dict(_variables(model))
     shapes, wanted = ({key: tuple(array.shape) for key, array in of.items()} for of in (arrays, variables))
@@ -87,6 +97,8 @@ def load_weights(model, name, folder=models_dir):
         raise ValueError(f'The weights {name!r} do not fit this model: {key} has shape {shapes.get(key, "none")} in '
                          f'the file and {wanted.get(key, "none")} in the model. Build the model as it was when it was '
                          'trained, or train this one: set use_pretrained = False.')
+    if any(array.dtype.kind != 'f' for array in arrays.values()):
+        raise ValueError(f'{path} is damaged (it must hold arrays of floating-point numbers only). {_remedy}')
     for key, variable in variables.items():
         variable.assign(arrays[key])
     return manifest[name].get('history', [])
@@ -108,18 +120,19 @@ def load_manifest(folder=models_dir):
         FileNotFoundError: there is no manifest.json in `folder`.
         ValueError: it is damaged.
     """
-    path = Path(folder) / 'manifest.json'
+    path = check_path('folder', folder) / 'manifest.json'
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'There is no {path}, which records the pretrained models. {_remedy} Notebooks run '
+                                'without them: set use_pretrained = False.')
     try:
         manifest = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no {path}, which records the pretrained models. {_remedy} Notebooks run '
-                                'without them: set use_pretrained = False.') from error
-    except (ValueError, RecursionError) as error:  # Not JSON, or not even text.
+    except (OSError, ValueError, RecursionError) as error:  # Not JSON, or not even text.
         raise ValueError(f'{path} is damaged ({error}). {_remedy}') from error
-    if not isinstance(manifest, dict) or not all(isinstance(entry, dict) and isinstance(entry.get('sha256'), str)
-                                                 for entry in manifest.values()):
+    if not isinstance(manifest, dict) or not all(
+            _is_name(name) and isinstance(entry, dict) and isinstance(entry.get('sha256'), str)
+            and isinstance(entry.get('history', []), list) for name, entry in manifest.items()):
         raise ValueError(f'{path} is damaged (it must hold an object with an object for each model, each with its '
-                         f'sha256). {_remedy}')
+                         f'sha256 and its history). {_remedy}')
     return manifest
 
 

@@ -1,11 +1,13 @@
 """Training of Keras models that an interruption does not spoil, and whose result depends on its seed only."""
 
 import hashlib
+import io
 import json
 import re
 import sys
 import time
 from contextlib import ExitStack
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from digits.backend import (
     set_random_seed,
     without_greetings,
 )
+from digits.files import check_path, read_arrays
 from latent_search.files import replace_file
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
@@ -52,8 +55,15 @@ class Recipe(NamedTuple):
         1 − 5 / steps: the weights at the beginning would otherwise dominate the result of a short training.
 
         Raises:
-            ValueError: epochs or batch size are not integers of at least 1, warm-up steps not one of at least 0.
+            ValueError: a number of the recipe is none, or not in its range; or there are no examples.
         """
+        num = check_integer('num', num, at_least=1)
+        for name, in_range, expected in (('learning_rate', lambda value: 0 < value < np.inf, 'a positive number'),
+                                         ('learning_rate_decay', lambda value: 0 < value < np.inf, 'a positive number'),
+                                         ('ema_momentum', lambda value: 0 <= value < 1, 'a number from 0 to below 1')):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not in_range(value):
+                raise ValueError(f'{name} must be {expected}, got {value!r}.')
         epochs, batch_size = (check_integer(name, getattr(self, name), at_least=1) for name in ('epochs', 'batch_size'))
         steps_per_epoch = -(-num // batch_size)
         steps = epochs * steps_per_epoch
@@ -147,56 +157,96 @@ def _hash(model, train_set, recipe, seed, precision):
     """What the result of a training depends on, as 16 hexadecimal digits."""
     # Keras numbers operations without a name, from the start of the process.
     architecture = re.sub(r'_\d+"', '"', model.to_json())
-    text = json.dumps([architecture, recipe, seed, precision])
+    text = json.dumps([architecture, recipe, seed, precision], default=np.generic.item)
     arrays = b''.join(hashlib.sha256(np.ascontiguousarray(array)).digest() for array in keras.tree.flatten(train_set))
     return hashlib.sha256(text.encode() + arrays).hexdigest()[:16]
 
 
 class Checkpoint:
-    """The state of a training after its last finished epoch: weights with optimizer, and learning curve.
+    """The state of a training after its last finished epoch: weights with optimizer, and learning curve, in one file.
+
+    Two trainings with the same settings do no harm to each other, in one process or in two: each writes its own state
+    as a whole, and both compute the same.
 
     Args:
         folder: of this training alone. If it is None, nothing is written.
 
     Attributes:
+        folder: with the home folder in the place of `~`.
         history: the learning curve so far, a list with a dict for each epoch.
     """
 
     def __init__(self, folder):
-        self.folder, self.history = folder and Path(folder), []
+        self.folder, self.history = None if folder is None else check_path('folder', folder), []
 
     def restore(self, model):
-        """Loads the newest weights into the compiled model, and the learning curve.
+        """Loads the weights into the compiled model, and the learning curve; creates the folder.
 
         Raises:
-            ValueError: the checkpoint is damaged.
+            ValueError: the checkpoint is damaged. The weights are then unchanged.
+            OSError: the folder cannot be created.
         """
-        weights = {} if self.folder is None else {int(path.name.split('.')[0].removeprefix('epoch-')): path
-                                                  for path in self.folder.glob('epoch-*.weights.h5')}
-        if not weights:
-            return
-        newest = max(weights)
-        model.optimizer.build(model.trainable_variables)
-        try:
-            # The learning curve is written before the weights, so a crash between the two leaves it one epoch longer.
-            self.history = json.loads((self.folder / 'history.json').read_text())[:newest]
-            model.load_weights(weights[newest])
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f'The checkpoint {self.folder} is damaged ({error}). Delete it to train anew.') from error
-
-    def write(self, model, epoch):
-        """Adds an epoch, so that a crash at any moment leaves the previous one in place."""
-        self.history.append(epoch)
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        replace_file(self.folder / 'history.json', json.dumps(self.history, indent=1))
-        unfinished = self.folder / 'unfinished.weights.h5'
-        model.save_weights(unfinished, overwrite=True)
-        newest = unfinished.rename(self.folder / f'epoch-{len(self.history)}.weights.h5')
-        for path in self.folder.glob('epoch-*.weights.h5'):
-            if path != newest:
-                path.unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        if not os.path.lexists(self._path):
+            return
+        model.optimizer.build(model.trainable_variables)
+        variables = _variables(model)
+        try:
+            if not os.path.isfile(self._path):
+                raise ValueError('it is no file')
+            arrays = read_arrays(self._path, ['history', *variables])
+            history = json.loads(arrays['history'].tobytes())
+            if not isinstance(history, list) or not all(isinstance(epoch, dict) for epoch in history):
+                raise ValueError('its learning curve is no list of dicts')
+            for name, variable in variables.items():
+                if (arrays[name].shape, arrays[name].dtype.name) != (tuple(variable.shape), variable.dtype):
+                    raise ValueError(f'{name} is {arrays[name].dtype} with shape {arrays[name].shape}')
+        except ValueError as error:
+            raise ValueError(f'The checkpoint {self._path} is damaged ({error}). Delete it to train anew.') from error
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.history = history
+
+    def write(self, model, epoch):
+        """Adds an epoch, so that a crash at any moment leaves the previous one in place.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        history = [*self.history, epoch]
+        if self.folder is not None:
+            content = io.BytesIO()
+            np.savez(content, history=np.frombuffer(json.dumps(history).encode(), dtype='uint8'), **{
+                name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()})
+            try:
+                replace_file(self._path, content.getvalue())
+            except OSError as error:
+                raise self._cannot_be_written(error) from error
+        self.history = history
+
+    @property
+    def _path(self):
+        return self.folder / 'checkpoint.npz'
+
+    def _cannot_be_written(self, error):
+        return OSError(error.errno, f'The checkpoint {self._path} cannot be written: {error.strerror or error}. Epochs '
+                                    'before are kept. Make sure that its folder is writable and has space, and run the '
+                                    'training again, which goes on after them')
+
+
+def _variables(model):
+    """The weights of a compiled model and the variables of its optimizer, each with a name that says its place only.
+
+    Keras numbers layers without a name, from the start of the process.
+    """
+    return {f'{part}-{index}': variable for part, of_part in (('weight', model.weights),
+                                                              ('optimizer', model.optimizer.variables))
+            for index, variable in enumerate(of_part)}
 
 
 class _Run(keras.callbacks.Callback):

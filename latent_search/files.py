@@ -1,6 +1,8 @@
 """Files that are written whole."""
 
 import os
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,22 +20,38 @@ def replace_file(path: os.PathLike[str] | str, content: bytes | str) -> None:
     Raises:
         OSError: the file cannot be written. Its old content, if any, is untouched.
     """
-    path, data = Path(path), content.encode() if isinstance(content, str) else content
-    # Processes that write the same file at once do not meet.
-    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
+    replace_files({path: content})
+
+
+def replace_files(contents: Mapping[os.PathLike[str] | str, bytes | str]) -> None:
+    """Writes files that belong together, each as `replace_file` does. All are on the disk before the first is replaced.
+
+    Args:
+        contents: of each path, see `replace_file`.
+
+    Raises:
+        OSError: a file cannot be written, for example because the disk is full. All are untouched.
+    """
+    # Processes and threads that write the same file at once do not meet.
+    suffix = f'.{os.getpid()}-{threading.get_ident()}.unfinished'
+    files = {path: path.with_name(path.name + suffix) for path in map(Path, contents)}
     try:
-        with open(unfinished, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        for unfinished, content in zip(files.values(), contents.values(), strict=True):
+            with open(unfinished, 'wb') as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, unfinished in files.items():
+            os.replace(unfinished, path)
     except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
+        for unfinished in files.values():
+            with suppress(OSError):
+                unfinished.unlink()
         raise
     if os.name == 'posix':  # Elsewhere folders cannot be opened, and need not be.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        for parent in {path.parent for path in files}:
+            folder = os.open(parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)

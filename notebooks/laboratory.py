@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from digits.objectives import create_decode_classify, create_nll
+from latent_search.files import replace_file
 from vae_opt_util import load_pretrained
 
 
@@ -83,7 +84,7 @@ def main():
 
     objective = objective_for(arguments.target)
     if not arguments.results.exists():
-        arguments.results.write_text('number,value,failure\n')
+        replace_file(arguments.results, 'number,value,failure\n')
     started = {int(row['number']) for row in rows(arguments.results)}
     running, parent = [], os.getppid()
     while os.getppid() == parent:

@@ -31,7 +31,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from latent_search.files import replace_file
+from latent_search.files import replace_file, replace_files
 
 notebooks_dir = Path(__file__).resolve().parent
 build_dir = notebooks_dir.parent / 'build'
@@ -179,17 +179,18 @@ def named_figures(notebook):
 
 
 def replace(notebook, path, docs=docs_dir):
-    """Writes an executed notebook to `path`, and its named figures as PNG or GIF into the folder `docs`."""
+    """Writes an executed notebook to `path`, and its named figures as PNG or GIF into the folder `docs`.
+
+    If the disk is full, all of them are as they were before.
+    """
     figures = named_figures(notebook)
-    _write_notebook(notebook, path)
-    for name, content in figures.items():
-        replace_file(docs / name, content)
+    replace_files({path: _text(notebook), **{docs / name: content for name, content in figures.items()}})
 
 
-def _write_notebook(notebook, path):
+def _text(notebook):
     text = io.StringIO()
     nbformat.write(notebook, text)
-    replace_file(path, text.getvalue())
+    return text.getvalue()
 
 
 def _pngs(cell):
@@ -227,9 +228,7 @@ def export(notebook, folder, name, source=notebooks_dir):
     """
     named_figures(notebook)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob('*.png'):
-        path.unlink()
-    _write_notebook(notebook, folder / f'{name}.ipynb')
+    replace_file(folder / f'{name}.ipynb', _text(notebook))
 
     figures = []
     for cell, heading in zip(notebook.cells, _headings(notebook), strict=True):
@@ -237,8 +236,10 @@ def export(notebook, folder, name, source=notebooks_dir):
         for png in _pngs(cell):
             figures.append(folder / f"{cell.metadata.get('figure') or f'{len(figures) + 1:02}-{heading}'}.png")
             replace_file(figures[-1], png)
-
-    return write_page(notebook, folder / f'{name}.html', source), figures
+    page = write_page(notebook, folder / f'{name}.html', source)
+    for path in {*folder.glob('*.png')} - {*figures}:
+        path.unlink()
+    return page, figures
 
 
 def write_page(notebook, path, source=notebooks_dir):

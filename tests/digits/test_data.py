@@ -1,8 +1,10 @@
 import hashlib
+import io
 import logging
 import os
 import pickle
 import socket
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from digits.backend import keras
 from digits.data import (
     MNIST_SHA256,
     DataUnavailableError,
+    check_data,
+    check_images,
     check_target,
     choose_per_label,
     load_data,
@@ -100,6 +104,101 @@ def test_damaged_file(npz, arrays, damage):
         load_mnist(npz)
 
 
+def with_header(shape):
+    """An array's file that claims more rows than it has."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {'descr': '|u1', 'fortran_order': False, 'shape': shape})
+    return content.getvalue() + bytes(1000)
+
+
+def rewritten(npz, compression=zipfile.ZIP_STORED, change=lambda content: content):
+    """The file's arrays, changed, in a new archive."""
+    with zipfile.ZipFile(npz) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(npz, 'w', compression) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, change(content))
+    return npz.read_bytes()
+
+
+def flipped(content, index, bits=255):
+    return content[:index] + bytes([content[index] ^ bits]) + content[index + 1:]
+
+
+def encrypted(content):
+    entry = content.index(b'PK\x01\x02')
+    return flipped(flipped(content, entry + 8, 1), 6, 1)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda npz: flipped(rewritten(npz, zipfile.ZIP_DEFLATED), 200), lambda npz: flipped(rewritten(npz), 5000),
+    lambda npz: flipped(rewritten(npz, zipfile.ZIP_LZMA), 200),
+    lambda npz: flipped(rewritten(npz, zipfile.ZIP_BZIP2), 200), lambda npz: encrypted(rewritten(npz)),
+    lambda npz: rewritten(npz, change=lambda content: with_header((10 ** 12, 28, 28))),
+    lambda npz: rewritten(npz, change=lambda content: with_header((10 ** 12, 10 ** 12))),
+    lambda npz: rewritten(npz, change=lambda content: content[:100]),
+    lambda npz: rewritten(npz, change=lambda content: b''),
+    lambda npz: np.save(npz.with_suffix('.npy'), np.zeros(3)) or npz.with_suffix('.npy').read_bytes(),
+    lambda npz: pickle.dumps(np.zeros(3))],
+    ids=['zlib', 'stored', 'lzma', 'bzip2', 'encrypted', 'claims rows', 'overflow', 'short', 'empty', 'npy', 'pickle'])
+def test_damage_of_any_kind(damage, npz):
+    npz.write_bytes(damage(npz))
+
+    with pytest.raises(ValueError, match=r'mnist\.npz cannot be read.*new copy'):
+        load_mnist(npz)
+
+
+@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_flipped_bytes(npz, arrays, rng, compression):
+    content, harmless = rewritten(npz, compression), 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for index in rng.integers(len(content), size=rng.integers(1, 4)):
+            damaged[index] ^= rng.integers(1, 256)
+        npz.write_bytes(damaged)
+        try:
+            (x, _), _ = load_mnist(npz)
+        except ValueError as error:
+            assert str(npz) in str(error) and 'new copy' in str(error)
+        else:
+            np.testing.assert_allclose(x[..., 0] * 255, arrays['x_train'], atol=1e-4)
+            harmless += 1
+    assert harmless < 75
+
+
+@pytest.mark.parametrize('change', [
+    lambda array: array.view('int8'), lambda array: array.reshape(len(array), -1), lambda array: array[..., np.newaxis],
+    lambda array: array.view('V1'), lambda array: array.astype('U3'), lambda array: array.astype('datetime64[s]'),
+    lambda array: array[0], lambda array: np.uint8(3), lambda array: array.reshape(-1, 5).view('S5')],
+    ids=['int8', 'flat', 'channel', 'void', 'text', 'dates', 'one', 'number', 'bytes'])
+def test_arrays_of_another_form(npz, arrays, change):
+    np.savez(npz, **{key: change(array) for key, array in arrays.items()})
+
+    with pytest.raises(ValueError, match=r'Arrays x_train and y_train of .*mnist\.npz must be uint8 with shapes '
+                                         r'.n, 28, 28. and .n,., got .*Delete the file and get a new copy'):
+        load_mnist(npz)
+
+
+def test_what_is_no_file(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / 'fifo.npz')
+    for path in (tmp_path, tmp_path / 'fifo.npz', tmp_path / ('x' * 300), 'http://127.0.0.1:9/mnist.npz', ''):
+        with pytest.raises(FileNotFoundError, match='There is no file .*named by the path.*Give the path of an mnist'):
+            load_mnist(path)
+    for path in (7, 0, [], b'mnist.npz', 'a\0b', '~nobody-has-this-name/mnist.npz'):
+        with pytest.raises(ValueError, match='path must be the path of a file or folder, as text or `Path`, got '):
+            load_mnist(path)
+    monkeypatch.setenv('MNIST_NPZ', '~nobody-has-this-name/mnist.npz')
+    with pytest.raises(ValueError, match='environment variable MNIST_NPZ must be the path'):
+        load_mnist()
+
+
+def test_home_folder(npz, monkeypatch):
+    monkeypatch.setenv('HOME', str(npz.parent))
+    check_form(load_mnist('~/mnist.npz'))
+    monkeypatch.setenv('MNIST_NPZ', '~/mnist.npz')
+    check_form(load_mnist())
+
+
 def test_file_does_not_execute_code(npz, arrays, tmp_path):
     class Exploit:
         def __reduce__(self):
@@ -175,6 +274,28 @@ def test_one_hot():
     assert one_hot(np.array([9])).dtype == np.float32
     with pytest.raises(ValueError, match='Labels must lie in 0 to 9'):
         one_hot(np.array([10]))
+
+
+def test_pixels_out_of_range():
+    x = np.zeros((2, 28, 28, 1), dtype='float32')
+    for value in (np.nan, np.inf, -np.inf):
+        x[1, 3] = value
+        with pytest.raises(ValueError, match=r'Pixels must lie in \[0, 1\], got NaN or infinity. Leave such images'):
+            check_images(x)
+    for value in (-1, 1.5, 255):
+        x[1, 3] = value
+        with pytest.raises(ValueError, match=r'got values from .* to .*Divide bytes by 255, and scale other values'):
+            check_images(x)
+
+
+def test_a_training_needs_images_of_both_kinds(few_digits):
+    (x_train, _), (_, y_test) = check_data(few_digits)
+    assert x_train is few_digits.x_train and y_test is few_digits.y_test
+    x, y = x_train[:0], y_test[:0]
+    for data, part in ((few_digits._replace(x_train=x, y_train=y), 'training'),
+                       (few_digits._replace(x_test=x, y_test=y), 'test')):
+        with pytest.raises(ValueError, match=f'There are no {part} images. A training needs both training and test'):
+            check_data(data)
 
 
 @pytest.mark.parametrize('target', [-1, 10, 2.0, '4', None])

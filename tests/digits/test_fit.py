@@ -1,6 +1,7 @@
 """Training by Keras's `fit` and its checkpoints, on a small network; tests/vae_opt_util has those of the models."""
 
-import json
+import errno
+import os
 
 import numpy as np
 import pytest
@@ -154,31 +155,28 @@ def test_each_training_has_a_folder_of_its_own(examples, tmp_path):
     assert {path: path.read_bytes() for path in files} == files
 
 
-def test_crash_between_learning_curve_and_weights(examples, tmp_path):
-    _, expected = trained(examples, folder=tmp_path)
-    folder = folder_in(tmp_path)
-    history = json.loads((folder / 'history.json').read_text())
-    (folder / 'history.json').write_text(json.dumps([*history, {'loss': -1.0}]))
-
-    assert trained(examples, folder=tmp_path)[1] == expected
-
-
 def test_damaged_checkpoint(examples, tmp_path):
     trained(examples, folder=tmp_path)
-    weights = folder_in(tmp_path) / 'epoch-3.weights.h5'
-    content = weights.read_bytes()
-    weights.write_bytes(content[:1000])
+    path = folder_in(tmp_path) / 'checkpoint.npz'
+    path.write_bytes(path.read_bytes()[:1000])
     recipe = Recipe(3, batch_size=8, learning_rate=0.02)
     model = small_model(recipe)
     before = model.get_weights()
+
     with pytest.raises(ValueError, match=r'The checkpoint .*small-.* is damaged \(.*Delete it to train anew'):
         fit(model, *examples, recipe, 'small', folder=tmp_path)
     assert same(model.get_weights(), before)
 
-    weights.write_bytes(content)
-    (folder_in(tmp_path) / 'history.json').write_text('{')
-    with pytest.raises(ValueError, match='is damaged'):
+
+def test_disk_that_is_full_ends_the_training(examples, tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=(
+            'The checkpoint .*small-.* cannot be written: No space left on device. Epochs before are kept')):
+        patch.setattr(os, 'fsync', fail)
         trained(examples, folder=tmp_path)
+    assert trained(examples, folder=tmp_path)[1] == trained(examples)[1]
 
 
 @pytest.mark.parametrize('part', [0, 1], ids=['training', 'test'])
@@ -187,7 +185,7 @@ def test_diverged_training_keeps_no_epoch(part, examples, tmp_path):
 
     with pytest.raises(FloatingPointError, match='Training of small diverged in epoch 1.*nan'):
         trained(sets, folder=tmp_path)
-    assert not list(tmp_path.rglob('*.h5'))
+    assert list(folder_in(tmp_path).iterdir()) == []
 
 
 @pytest.mark.backends
@@ -234,10 +232,24 @@ def test_few_steps_shorten_warm_up_and_averages():
 
 @pytest.mark.parametrize('numbers, message', [
     ({'epochs': 0}, 'epochs must be an integer of at least 1'), ({'batch_size': 1.5}, 'batch_size must be an integer'),
-    ({'warm_up_steps': -1}, 'warm_up_steps must be an integer of at least 0')])
+    ({'warm_up_steps': -1}, 'warm_up_steps must be an integer of at least 0'),
+    *(({'learning_rate': value}, f'learning_rate must be a positive number, got {value!r}')
+      for value in ('1e-3', np.nan, np.inf, -0.1, 0, True, None)),
+    ({'learning_rate_decay': 0.0}, 'learning_rate_decay must be a positive number, got 0.0'),
+    ({'learning_rate_decay': '1'}, 'learning_rate_decay must be a positive number'),
+    ({'ema_momentum': 1.0}, 'ema_momentum must be a number from 0 to below 1, got 1.0'),
+    ({'ema_momentum': np.nan}, 'ema_momentum must be a number')])
 def test_bad_recipe(numbers, message):
     with pytest.raises(ValueError, match=message):
         Recipe(1)._replace(**numbers).optimizer(32)
+    with pytest.raises(ValueError, match='num must be an integer of at least 1, got 0'):
+        Recipe(1).optimizer(0)
+
+
+def test_numbers_of_numpy_in_a_recipe(examples):
+    recipe = Recipe(np.int64(2), np.int32(8), np.float32(0.02), ema_momentum=np.float64(0.5))
+
+    assert len(trained(examples, recipe)[1]) == 2
 
 
 def test_bad_precision(examples):

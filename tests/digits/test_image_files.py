@@ -1,6 +1,9 @@
 """Images saved as PNG files, with their table."""
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +86,9 @@ def test_files_of_an_earlier_call_are_replaced(images, tmp_path):
 
 @pytest.mark.parametrize('files', [
     {'notes.txt': 'mine'}, {'01.png': 'mine'}, {'all.png': 'mine'}, {'images.csv': 'name,size\n01.png,1\n'},
-    {'images.csv': 'file,size\n'}, {'images.csv': 'file,size\nmine.png,1\n', 'mine.png': 'mine'}])
+    {'images.csv': 'file,size\n'}, {'images.csv': 'file,size\nmine.png,1\n', 'mine.png': 'mine'},
+    {'images.csv': 'file,patient\n01.png,17\n', '01.png': 'my scan'},
+    {'images.csv': 'file,patient\n01.png,17\n', '01.png': 'my scan', 'all.png': 'my sheet'}])
 def test_folder_of_others_is_kept(files, images, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -106,6 +111,123 @@ def test_files_that_were_added_are_kept(added, images, tmp_path):
         save_images(folder, images[:2])
 
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize('changed', ['03.png', 'all.png', 'images.csv'])
+def test_files_that_were_changed_are_kept(changed, images, tmp_path):
+    folder = tmp_path / 'mine'
+    save_images(folder, images)
+    if changed == 'images.csv':
+        (folder / changed).write_text((folder / changed).read_text() + 'my note\n')
+    else:
+        with Image.open(folder / changed) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(folder / changed)
+    before = contents(folder)
+
+    with pytest.raises(FileExistsError, match='which save_images did not write. Nothing was changed'):
+        save_images(folder, images[:2])
+
+    assert contents(folder) == before
+
+
+def test_files_that_were_deleted_are_not_missed(images, tmp_path):
+    save_images(tmp_path / 'some', images)
+    (tmp_path / 'some' / '05.png').unlink()
+    (tmp_path / 'some' / 'images.csv').unlink()
+
+    save_images(tmp_path / 'some', images[:1])
+
+    assert contents(tmp_path / 'some').keys() == {'01.png', 'all.png', 'images.csv'}
+
+
+def test_home_folder(images, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+
+    save_images('~/some', images)
+
+    assert len(contents(tmp_path / 'some')) == 14
+    for bad in (3, None, '~nobody-has-this-name/some', 'a\0b'):
+        with pytest.raises(ValueError, match='folder must be the path of a file or folder, as text or `Path`, got '):
+            save_images(bad, images)
+
+
+def interrupted_at(moment, function):
+    """Whether a function was interrupted when a call of C returned, which is when Python notices Ctrl-C."""
+    calls = 0
+
+    def interrupt(frame, event, _):
+        nonlocal calls
+        if event == 'c_return' and Path(frame.f_code.co_filename).name in ('image_files.py', 'pathlib.py', 'shutil.py'):
+            calls += 1
+            if calls == moment:
+                raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.setprofile(None)
+    return calls >= moment
+
+
+def test_an_interrupt_at_any_moment_leaves_the_old_files_or_the_new_ones(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'fsync', lambda _: None)
+    folder, seen, moment = tmp_path / 'parent' / 'some', set(), 1
+    save_images(tmp_path / 'other', images[1:2])
+    save_images(folder, images[:1])
+    old, new = contents(folder), contents(tmp_path / 'other')
+
+    while interrupted_at(moment, lambda: save_images(folder, images[1:2])):
+        seen.add(contents(folder) == old)
+        assert contents(folder) in (old, new)
+        assert [path.name for path in folder.parent.iterdir()] == ['some']
+        if contents(folder) == new:
+            save_images(folder, images[:1])
+        moment += 1
+
+    assert seen == {True, False} and contents(folder) == new
+
+
+@pytest.mark.parametrize('call', ['mkdir', 'rename'])
+def test_a_kill_loses_nothing(call, images, tmp_path):
+    """Before the new folder is made or gets its name; in the latter case there is no folder until the next call."""
+    save_images(tmp_path / 'some', images)
+    before = contents(tmp_path / 'some')
+    done = subprocess.run([sys.executable, '-c', f"""
+import os, pathlib
+import numpy as np
+from digits.image_files import save_images
+call = pathlib.Path.{call}
+pathlib.Path.{call} = lambda path, *args, **options: os._exit(9) if path.name == 'new' else call(path, *args, **options)
+save_images('some', np.zeros((1, 28, 28, 1), 'float32'))"""], cwd=tmp_path, check=False, timeout=60, env=os.environ | {
+        'PYTHONPATH': str(Path(__file__).parents[2])})
+    assert done.returncode == 9
+
+    with pytest.raises(OSError, match='Nothing was changed'), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, 'fsync', fail)
+        save_images(tmp_path / 'some', images[:1])
+    assert contents(tmp_path / 'some') == before
+    save_images(tmp_path / 'some', images[:1])
+    assert len(contents(tmp_path / 'some')) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ['some']
+
+
+def fail(*_):
+    raise OSError('No space left')
+
+
+def test_full_disk_leaves_the_earlier_files(images, tmp_path, monkeypatch):
+    save_images(tmp_path / 'some', images)
+    before = contents(tmp_path / 'some')
+    monkeypatch.setattr(os, 'fsync', fail)
+
+    with pytest.raises(OSError, match=r'cannot be written to .*No space left\). Nothing was changed.*make room'):
+        save_images(tmp_path / 'some', images[:2])
+
+    assert contents(tmp_path / 'some') == before
+    assert [path.name for path in tmp_path.iterdir()] == ['some']
 
 
 def test_folder_that_cannot_be_written(images, tmp_path):

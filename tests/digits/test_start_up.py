@@ -60,17 +60,34 @@ def test_starts_whatever_stderr_is(before, run):
 def test_retracing_warnings_of_users_are_heard(run):
     done = run("""
 import logging
+import threading
 
 from digits.backend import compiling_is_expected
 
 logger = logging.getLogger('tensorflow')
-logger.warning('triggered tf.function retracing: theirs')
+
+def say(what):
+    logger.warning('triggered tf.function retracing: %s', what)
+
+say('theirs')
 with compiling_is_expected():
-    logger.warning('triggered tf.function retracing: ours')
+    with compiling_is_expected():
+        say('ours')
+    say('ours after an inner block')
+    try:
+        with compiling_is_expected():
+            raise KeyError
+    except KeyError:
+        say('ours after an error')
     logger.warning('another warning')
+    thread = threading.Thread(target=say, args=['theirs in another thread'])
+    thread.start()
+    thread.join()
+say('theirs afterwards')
 """)
 
-    assert done.stderr.splitlines()[2:] == ['triggered tf.function retracing: theirs', 'another warning']
+    assert [line.removeprefix('triggered tf.function retracing: ') for line in done.stderr.splitlines()[2:]] == [
+        'theirs', 'another warning', 'theirs in another thread', 'theirs afterwards']
 
 
 @pytest.mark.slow

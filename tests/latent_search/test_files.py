@@ -1,10 +1,11 @@
 """Files that are written whole."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from latent_search.files import replace_file
+from latent_search.files import replace_file, replace_files
 
 
 @pytest.mark.parametrize('content, written', [('−1\n\r\n', b'\xe2\x88\x921\n\r\n'), (b'\xff\n', b'\xff\n'), ('', b'')])
@@ -48,3 +49,32 @@ def test_a_folder_that_does_not_exist(tmp_path):
         replace_file(tmp_path / 'nowhere' / 'file.txt', 'new')
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_belong_together_on_a_disk_that_has_no_space_for_the_last(tmp_path, monkeypatch):
+    old, fsync, calls = {'a.txt': 'old a', 'b.txt': 'old b'}, os.fsync, []
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    new = {tmp_path / name: f'new {name}' for name in old}
+
+    def fail_at_the_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError('No space left')
+        fsync(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='No space left'):
+        patch.setattr(os, 'fsync', fail_at_the_second)
+        replace_files(new)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == old
+    replace_files(new)
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == new
+
+
+def test_threads_that_write_the_same_file(tmp_path):
+    texts = ['a' * 1000, 'b' * 1000]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda text: [replace_file(tmp_path / 'file.txt', text) for _ in range(50)], texts))
+
+    assert [(file.name, file.read_text() in texts) for file in tmp_path.iterdir()] == [('file.txt', True)]

@@ -1,6 +1,7 @@
 """Figures of notebooks have names, and those in docs/ are the committed notebooks' figures."""
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,36 @@ def test_replaced_notebook_replaces_its_figures(tmp_path):
 
     assert nbformat.read(tmp_path / 'made-up.ipynb', as_version=4) == made_up
     assert {path.name: path.read_bytes() for path in docs.iterdir()} == {'the-best.png': b'2', 'other.png': b'other'}
+
+
+@pytest.mark.parametrize('files', [1, 2, 3])
+def test_full_disk_leaves_the_notebook_and_its_figures(files, tmp_path, monkeypatch):
+    """There is space for some of the files."""
+    earlier = notebook(code('the-best', b'1'), code('the-worst', b'2'))
+    (tmp_path / 'docs').mkdir()
+    notebook_runner.replace(earlier, tmp_path / 'made-up.ipynb', tmp_path / 'docs')
+    notebook_runner.export(earlier, tmp_path / 'build', 'made-up')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+    fsync, calls = os.fsync, []
+
+    def fail(file):
+        calls.append(file)
+        if len(calls) == files:
+            raise OSError('No space left')
+        fsync(file)
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(OSError, match='No space left'):
+        notebook_runner.replace(notebook(code('the-best', b'3'), code('the-worst', b'4')), tmp_path / 'made-up.ipynb',
+                                tmp_path / 'docs')
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+    calls.clear()
+    with pytest.raises(OSError, match='No space left'):
+        notebook_runner.export(notebook(code('new', b'5'), code('newer', b'6')), tmp_path / 'build', 'made-up')
+    assert [(tmp_path / 'build' / f'the-{name}.png').read_bytes() for name in ('best', 'worst')] == [b'1', b'2']
+    monkeypatch.undo()
+    notebook_runner.export(notebook(code('new', b'5')), tmp_path / 'build', 'made-up')
+    assert [path.name for path in (tmp_path / 'build').glob('*.png')] == ['new.png']
 
 
 @pytest.mark.parametrize('cells, message', [

@@ -99,6 +99,16 @@ def test_joint_model(create, rng):
     np.testing.assert_allclose(first['predictor'], predictor.predict_on_batch(t_mean), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize('name', ['encoder', 'decoder', 'predictor'])
+def test_parts_of_the_joint_model_have_their_names(name):
+    parts = {'encoder': create_encoder(2), 'decoder': create_decoder(2), 'predictor': create_predictor(2)}
+    parts[name] = keras.Model(parts[name].inputs, parts[name].outputs)
+
+    with pytest.raises(ValueError, match=rf"The {name} must be named '{name}', .*, got 'functional.*'. Create it by "
+                                         rf"keras.Model\(…, name='{name}'\)"):
+        create_joint_model(**parts, sampler=create_sampler(0))
+
+
 def test_loss_of_the_joint_model_is_the_bound_of_its_sample(rng):
     """With a posterior so narrow that the sample is the mean, compared with NumPy."""
     x = rng.random((4, 28, 28, 1), dtype='float32')

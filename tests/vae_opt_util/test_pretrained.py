@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -113,7 +114,78 @@ def test_missing_file(copied_models, tmp_path):
         load_weights(create_model('judge'), 'judges')
 
 
-@pytest.mark.parametrize('content', ['{"judge": ', '[]', 'null', '{"judge": null}', '{"judge": {}}', '[' * 100_000])
+@pytest.mark.parametrize('name', ['../x', '..', '', None, 3, ['classifier'], 'classifier\0', 'classifier.npz'])
+def test_name_of_no_model(name, tmp_path):
+    model = create_model('classifier')
+    with pytest.raises(ValueError, match='There are no pretrained weights named .*There are .*judge'):
+        load_weights(model, name)
+    with pytest.raises(ValueError, match='There is no model named .*The models are .*judge'):
+        load_pretrained(name)
+    if name != 'classifier.npz':
+        with pytest.raises(ValueError, match='name of a model is that of its file: letters, digits, .* Got '):
+            save_weights(model, name, {}, tmp_path / 'models')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_manifest_that_leads_out_of_the_folder(copied_models):
+    manifest = json.loads((copied_models / 'manifest.json').read_text())
+    (copied_models / 'manifest.json').write_text(json.dumps(manifest | {'../judge': manifest['judge']}))
+
+    with pytest.raises(ValueError, match=r'manifest\.json is damaged'):
+        load_pretrained('judge', copied_models)
+
+
+@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo, lambda path: os.symlink('nowhere', path)])
+@pytest.mark.parametrize('name', ['judge.npz', 'manifest.json'])
+def test_what_is_no_file(name, make, copied_models):
+    (copied_models / name).unlink()
+    make(copied_models / name)
+
+    with pytest.raises(FileNotFoundError, match=f'There is no .*{name}, which .*git checkout'):
+        load_pretrained('judge', copied_models)
+
+
+def test_arrays_of_texts(copied_models):
+    with np.load(copied_models / 'judge.npz') as npz:
+        texts = {key: array.astype('U8') for key, array in npz.items()}
+    np.savez(copied_models / 'texts.npz', **texts)
+    replace(copied_models, 'judge', (copied_models / 'texts.npz').read_bytes())
+
+    with pytest.raises(ValueError, match=r'judge\.npz is damaged .it must hold arrays of floating-point numbers only'):
+        load_pretrained('judge', copied_models)
+
+
+def test_full_disk_leaves_weights_and_manifest(copied_models, monkeypatch):
+    """There is space for the weights, and none for the manifest that records them."""
+    fsync, calls = os.fsync, []
+    before = {path: path.read_bytes() for path in copied_models.iterdir()}
+
+    def fail_at_the_second(file):
+        calls.append(file)
+        if len(calls) == 2:
+            raise OSError('No space left')
+        fsync(file)
+
+    monkeypatch.setattr(os, 'fsync', fail_at_the_second)
+    with pytest.raises(OSError, match='No space left'):
+        save_weights(create_model('judge'), 'judge', {}, copied_models)
+    assert {path: path.read_bytes() for path in copied_models.iterdir()} == before
+
+
+def test_home_folder(pretrained, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'models').mkdir()
+    save_weights(pretrained['classifier'], 'classifier', {}, '~/models')
+
+    assert load_pretrained('classifier', '~/models').count_params() == 93322
+    assert sorted(path.name for path in (tmp_path / 'models').iterdir()) == ['classifier.npz', 'manifest.json']
+    with pytest.raises(ValueError, match='folder must be the path of a file or folder, as text or `Path`, got 3'):
+        load_pretrained('classifier', 3)
+
+
+@pytest.mark.parametrize('content', ['{"judge": ', '[]', 'null', '{"judge": null}', '{"judge": {}}', '[' * 100_000,
+                                     '{"judge": {"sha256": null}}', '{"judge": {"sha256": "x", "history": 3}}', '3',
+                                     'NaN', '', '"judge"', '{"judge": 3}'])
 def test_damaged_manifest(content, copied_models):
     (copied_models / 'manifest.json').write_text(content)
     with pytest.raises(ValueError, match=r'manifest\.json is damaged.*Restore it with `git checkout`'):

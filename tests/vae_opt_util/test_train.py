@@ -3,6 +3,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from alternatives import train_conditional_vae
 from digits.backend import Conv2DTranspose, keras, layers, native_precision
 from digits.measures import predict
 from digits.training import Checkpoint, Recipe
@@ -168,14 +169,23 @@ def test_gradient_of_a_bias_is_the_sum_over_all_pixels(layer, dtype):
     ({'x_test': np.full((64, 28, 28, 1), np.nan, dtype='float32')}, 'Pixels must lie in'),
     ({'y_train': np.zeros(255, dtype='int64')}, r'integers with shape \(256,\)'),
     ({'y_train': np.zeros(256)}, 'integers.*got float64'),
-    ({'y_test': np.full(64, 10)}, 'Labels must lie in 0 to 9, got values from 10 to 10')])
+    ({'y_test': np.full(64, 10)}, 'Labels must lie in 0 to 9, got values from 10 to 10'),
+    ({'y_train': np.arange(256) % 26}, 'Labels must lie in 0 to 9, got values from 0 to 25'),
+    ({'x_test': np.zeros((0, 28, 28, 1), dtype='float32'), 'y_test': np.zeros(0, dtype='int64')},
+     'There are no test images. A training needs both')])
 def test_bad_data(few_digits, changes, message):
+    data = few_digits._replace(**changes)
     with pytest.raises(ValueError, match=message):
-        train('classifier', few_digits._replace(**changes), recipe=Recipe(1))
+        train('classifier', data, recipe=Recipe(1))
+    with pytest.raises(ValueError, match=message):
+        train_conditional_vae(data, recipe=Recipe(1))
 
 
 @pytest.mark.parametrize('arguments, message', [
     ({'name': 'vae'}, "no model named 'vae'.*'judge'"), ({'recipe': Recipe(0)}, 'epochs must be an integer'),
+    ({'recipe': Recipe(1, learning_rate='1e-3')}, "learning_rate must be a positive number, got '1e-3'"),
+    ({'name': ['judge']}, r"no model named \['judge'\]"),
+    ({'checkpoint_dir': '~nobody-has-this-name'}, 'folder must be the path of a file or folder'),
     ({'seed': -1}, 'seed must be an integer of at least 0'), ({'latent_dim': 0}, 'latent_dim must be an integer')])
 def test_bad_arguments(few_digits, arguments, message):
     with pytest.raises(ValueError, match=message):
