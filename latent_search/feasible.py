@@ -9,15 +9,18 @@ from latent_search.points import Array
 
 Feasible = Callable[[Array], NDArray[np.bool_]]
 
-batch, rounds = 2000, 40
+# So many points are tried at a time, at most so often, until so many are found from which to go on.
+batch, most_batches, enough = 5000, 60, 30
+# From each of them so many steps are tried at a time, so often.
+tries, rounds = 8, 20
 
 
 def feasible_points(feasible: Feasible, known: Array, num: int, rng: np.random.RandomState) -> Array:
     """Draws points from all over the feasible part of the unit box.
 
-    Uniform points are tried first. Where few of them are feasible, points nearer to the corners or to the centre are,
-    and from each point that was found steps of all sizes go on, also along the difference of two such points: so thin
-    and narrow parts are followed.
+    Uniform points are tried first. Where few of them are feasible, points between them and the corners or the centre
+    are. From those that are found, and from known ones, random walks go on: of steps of all sizes, in all directions
+    and along differences of found points, each takes the longest that stays feasible. So thin parts are followed.
 
     Args:
         feasible: a function of points (n, d) that returns booleans (n,).
@@ -26,7 +29,7 @@ def feasible_points(feasible: Feasible, known: Array, num: int, rng: np.random.R
         rng: draws them.
 
     Returns:
-        (num, d); fewer where the part is tiny.
+        (num, d); points may be there twice where the part is tiny.
 
     Raises:
         ValueError: no feasible point was found.
@@ -37,26 +40,27 @@ def feasible_points(feasible: Feasible, known: Array, num: int, rng: np.random.R
     if len(found) >= num:
         return found[:num]
     found = np.vstack((known, found))
-    for _ in range(rounds):
-        if len(found):
+    for _ in range(most_batches):
+        if len(found) >= enough:
             break
         anchors = np.array([np.zeros(d), np.ones(d), np.full(d, 0.5), rng.randint(2, size=d)])
-        shares = 10.0 ** rng.uniform(-4, 0, (batch, 1))
-        u = anchors[rng.randint(4, size=batch)]
-        u = np.clip(u + shares * (rng.uniform(size=(batch, d)) - u), 0, 1)
-        found = u[feasible(u)]
+        u = anchors[rng.randint(len(anchors), size=batch)]
+        u = u + 10.0 ** rng.uniform(-4, 0, (batch, 1)) * (rng.uniform(size=(batch, d)) - u)
+        found = np.vstack((found, u[feasible(u)]))
     if not len(found):
         raise ValueError('No feasible point was found in the box. Add one with add_known, with its value, or make '
                          'feasible wider.')
+    walks = found[rng.randint(len(found), size=num)]
     for _ in range(rounds):
-        if len(found) >= 4 * num:
-            break
-        directions = rng.normal(size=(batch, d))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        first, second, base = found[rng.randint(len(found), size=(3, batch))]
-        along = rng.uniform(size=(batch, 1)) < 0.5
-        steps = np.where(along, rng.normal(size=(batch, 1)) * (first - second),
-                         10.0 ** rng.uniform(-4, 0, (batch, 1)) * directions)
-        u = np.clip(base + steps, 0, 1)
-        found = np.vstack((found, u[feasible(u)]))
-    return found[rng.permutation(len(found))[:num]]
+        first, second = walks[rng.randint(num, size=(2, num, tries))]
+        directions = rng.normal(size=(num, tries, d))
+        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+        steps = np.where(rng.uniform(size=(num, tries, 1)) < 0.5, rng.normal(size=(num, tries, 1)) * (first - second),
+                         10.0 ** rng.uniform(-4, 0, (num, tries, 1)) * directions)
+        u = np.clip(walks[:, np.newaxis] + steps, 0, 1)
+        lengths = np.where(feasible(u.reshape(-1, d)).reshape(num, tries),
+                           np.linalg.norm(u - walks[:, np.newaxis], axis=2), 0.0)
+        longest = lengths.argmax(axis=1)
+        moved = lengths.max(axis=1) > 0
+        walks[moved] = u[moved, longest[moved]]
+    return walks

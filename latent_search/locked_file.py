@@ -43,7 +43,10 @@ class LockedFile:
     _open: WeakValueDictionary[Path, 'LockedFile'] = WeakValueDictionary()
 
     def __init__(self, path: os.PathLike[str] | str) -> None:
-        self.path = Path(path).expanduser().resolve()
+        try:
+            self.path = Path(path).expanduser().resolve()
+        except RuntimeError as error:  # Of a loop of links, or of `~` where there is no home.
+            raise OSError(errno.EINVAL, f'The journal {path} cannot be found: {error}') from error
         self.end = 0
         self._stamp: tuple[int, int, int] | None = None
         self._process = os.getpid()
@@ -74,9 +77,11 @@ class LockedFile:
         with postponed():
             if self._open.get(self.path) is self:
                 del self._open[self.path]
-            if self._held is not None:
-                self._held.close()  # In a forked process this leaves the lock to the process that forked.
-            self._lock.release()
+            with suppress(OSError):  # What cannot be closed is closed already.
+                if self._held is not None:
+                    self._held.close()  # In a forked process this leaves the lock to the process that forked.
+            with suppress(OSError):
+                self._lock.release()
 
     def read(self) -> bytes:
         """What the file holds, all of which is then known to be on the disk.

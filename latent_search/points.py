@@ -50,7 +50,7 @@ def check_integer(name: str, value: Any, at_least: int) -> int:
 
 def plain(values: ArrayLike) -> NDArray[Any]:
     """Returns values as an array; masked ones are NaN, so that they are refused like it."""
-    masked = values if isinstance(values, np.ndarray) else np.ma.asarray(values)
+    masked = np.ma.asarray(values) if isinstance(values, (list, tuple)) else values
     if isinstance(masked, np.ma.MaskedArray) and np.ma.is_masked(masked):
         return np.ma.filled(masked.astype('float64'), np.nan)
     return np.asarray(values)

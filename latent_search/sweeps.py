@@ -26,13 +26,14 @@ class NotCreated(NamedTuple):
 
     Attributes:
         error: the text of the exception.
-        X, Y, events: without rows, as those of a search without evaluations.
+        X, Y, events, fx_opt: those of a search without evaluations.
     """
 
     error: str
     X: Array = np.empty((0, 0))
     Y: Array = np.empty((0, 1))
     events: tuple[Event, ...] = ()
+    fx_opt: None = None
 
 
 def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds: Iterable[int], max_iter: int,
@@ -167,6 +168,8 @@ def _search(optimizer_for: OptimizerFor, key: Key, max_iter: int, caller: int) -
     search = None
     try:
         search = optimizer_for(*key)
+        if not isinstance(search, LatentOptimizer):
+            raise TypeError(f'optimizer_for must return a search, got {search!r}')
         while len(search.X) < search.num_starting_points + max_iter:
             search.step()
         error = None
@@ -175,6 +178,6 @@ def _search(optimizer_for: OptimizerFor, key: Key, max_iter: int, caller: int) -
             raise
         error = text_of(raised)
     finally:
-        if search is not None:
+        if isinstance(search, LatentOptimizer):
             search.close()
-    return key, _Outcome(search.events if search is not None else (), error)
+    return key, _Outcome(search.events if isinstance(search, LatentOptimizer) else (), error)

@@ -152,3 +152,45 @@ def test_converged_proposals_keep_their_distance_from_pending_ones(seed):
     proposed = np.vstack([t for _, t in search.ask(4)])
 
     assert pdist(proposed / 8).min() >= distinct_distance * (1 - 1e-9)
+
+
+def test_a_program_that_adds_its_known_results_can_run_again(path):
+    known, values = np.array([[1.0, 1], [2, 2], [2, 2], [3, 0]]), [[1.0], [2.0], [2.0], [3.0]]
+    for total in (10, 20):
+        search = create_optimizer(quadratic, SQUARE, journal=path)
+        search.add_known(known, values)
+        search.add_known([[0.0, 0.0]], None)
+        search.run(total)
+        search.close()
+        assert len(search.X) + len(search.failed) == total
+        assert [event.status for event in search.events].count('known') == 4
+        np.testing.assert_array_equal(search.failed, [[0, 0]])
+
+
+def test_failures_that_are_known_move_proposals_away():
+    search = create_optimizer(quadratic, SQUARE)
+    search.run(12)
+    best = search.suggest_next_locations()
+
+    search.add_known(np.repeat(best, 3, axis=0) + [[0], [0.01], [-0.01]], None)
+
+    assert len(search.failed) == 3 and len(search.X) == 12
+    assert np.linalg.norm(search.suggest_next_locations() - best) > 0.1
+
+
+def test_points_that_rounding_has_put_outside_are_taken():
+    search = create_optimizer(None, [(0, 0.3)])
+
+    search.add_known(np.arange(0, 0.4, 0.1)[:, np.newaxis], np.zeros((4, 1)))
+
+    assert search.X.max() == 0.3
+
+
+def test_many_known_results_are_added_at_once(rng):
+    points = rng.uniform(-4, 4, (40_000, 2))
+    search = create_optimizer(None, SQUARE)
+
+    search.add_known(points, quadratic(points))
+
+    assert len(search.X) == 40_000
+    search.ask()

@@ -359,3 +359,98 @@ def test_values_of_any_scale(scale, settings):
         mean, std, _ = search.posterior(search.X)
 
     assert search.fx_opt < 0.5 * scale and np.isfinite(mean).all() and (std >= 0).all()
+
+
+@pytest.mark.parametrize('failures', [ValueError, FloatingPointError, [ArithmeticError], (KeyError, Exception)])
+@pytest.mark.parametrize('value', [np.nan, np.inf, [[-np.inf]]])
+def test_a_value_that_is_not_finite_is_a_failure_where_it_is_said(value, failures):
+    search = create_optimizer(lambda t: value if t[0, 0] > 0 else quadratic(t), SQUARE)
+
+    search.run(12, failures=failures)
+
+    assert len(search.failed) and (search.failed[:, 0] > 0).all() and (search.X[:, 0] <= 0).all()
+    assert 'must be one finite number' in next(event.note for event in search.events if event.status == 'failed')
+
+
+@pytest.mark.parametrize('value', ['low', None, [1, 2]])
+def test_what_is_no_number_is_no_failure(value):
+    search = create_optimizer(lambda t: value, SQUARE)
+
+    with pytest.raises(ValueError, match='must be one finite number'):
+        search.run(12, failures=Exception)
+    assert len(search.failed) == 0
+
+
+@pytest.mark.parametrize('failures', ['RuntimeError', [RuntimeError, 'x'], KeyboardInterrupt, 3, RuntimeError()])
+def test_failures_are_classes_of_exceptions(failures):
+    search = create_optimizer(quadratic, SQUARE)
+
+    with pytest.raises(ValueError, match='failures must be a class of exceptions or several, such as RuntimeError'):
+        search.run(3, failures=failures)
+    assert search.events == ()
+
+
+def test_a_failure_whose_text_cannot_be_read():
+    class UnreadableError(Exception):
+        def __str__(self):
+            raise ValueError
+
+    def objective(t):
+        raise UnreadableError
+
+    search = create_optimizer(objective, SQUARE)
+    search.run(2, failures=UnreadableError)
+
+    assert [event.note for event in search.events if event.status == 'failed'] == ['UnreadableError'] * 2
+
+
+def test_an_objective_of_a_vector_is_told_what_a_point_is(caplog):
+    def rosenbrock(x):
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    run(rosenbrock, max_iter=2)
+    assert caplog.text.count('All 6 values so far are 0.') == 1
+    assert 'as an array with shape (1, 2): its coordinates are t[0].' in caplog.text
+
+    with pytest.raises(IndexError) as raised:
+        run(lambda x: x[0] ** 2 + x[1] ** 2)
+    assert 'its coordinates are t[0].' in raised.value.__notes__[0]
+
+
+def test_a_programs_strictness_about_floating_point_does_not_end_a_search():
+    def far(t):
+        return np.exp(20 * quadratic(t).item())
+
+    expected = run(far, max_iter=20)
+    with np.errstate(all='raise'):
+        search = run(far, max_iter=20)
+
+    np.testing.assert_array_equal(search.X, expected.X)
+
+
+def test_a_box_of_few_numbers_is_refused():
+    with pytest.raises(ValueError, match='holds only few floating-point numbers.*Shift the coordinate towards 0'):
+        create_optimizer(None, [(3.8e14 - 0.5, 3.8e14 + 0.5)])
+
+
+def test_a_resumed_search_proposes_the_same_where_values_become_huge():
+    def objective(t):
+        return quadratic(t).item() * (1e101 if t[0, 0] > 2.5 else 1.0)
+
+    whole = create_optimizer(objective, SQUARE)
+    for n in range(6, 20):
+        whole.run(n)
+        resumed = create_optimizer(None, SQUARE)
+        resumed.restore(whole.events)
+        np.testing.assert_array_equal(resumed.suggest_next_locations(), whole.suggest_next_locations())
+    assert np.abs(whole.Y).max() > 1e100 > np.abs(whole.Y[:6]).max() or np.abs(whole.Y[:6]).max() > 1e100
+
+
+def test_a_posterior_at_many_points_is_computed_in_parts(monkeypatch):
+    search = run(max_iter=6)
+    t = np.random.default_rng(0).uniform(-4, 4, (100, 2))
+    expected = search.posterior(t)
+    monkeypatch.setattr('latent_search.gaussian_process.part', 7)
+
+    for values, others in zip(search.posterior(t), expected, strict=True):
+        np.testing.assert_allclose(values, others, rtol=1e-9)

@@ -1,10 +1,14 @@
 """Many searches, in this process and in others."""
 
+import os
+import signal
+
+import joblib
 import numpy as np
 import pytest
 from helpers import SQUARE, numbers_of, quadratic
 
-from latent_search import create_optimizer, run_searches
+from latent_search import Interrupted, create_optimizer, run_searches
 from latent_search.figures import plot_experiments
 
 
@@ -83,3 +87,112 @@ def test_searches_with_journals_of_their_own_continue_where_they_were(tmp_path):
 def test_targets_and_seeds_are_lists(targets, seeds, name):
     with pytest.raises(ValueError, match=rf'{name} must be a list, such as \['):
         run_searches(fragile_search, targets, seeds, max_iter=1)
+
+
+class UnreadableError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+FAULTS = {'exit': (SystemExit(3), 'SystemExit: 3'), 'text': (UnreadableError(), 'UnreadableError'),
+          'memory': (MemoryError('none left'), 'MemoryError: none left'),
+          'generator': (GeneratorExit(), 'GeneratorExit: ')}
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_whatever_an_objective_raises_the_others_go_on(fault, tmp_path):
+    raised, error = FAULTS[fault]
+
+    def optimizer_for(target, seed):
+        def objective(t):
+            if target == 1:
+                raise raised
+            return quadratic(t)
+
+        return create_optimizer(objective, SQUARE, seed, journal=tmp_path / f'{target}.csv')
+
+    for _ in range(2):
+        searches = run_searches(optimizer_for, range(3), [0], 1)
+        assert [(len(search.X), search.error) for search in searches.values()] == [(7, None), (0, error), (7, None)]
+
+
+def test_a_search_that_cannot_be_created_ends_no_other(tmp_path, caplog):
+    (tmp_path / '1.csv').write_text('rubbish')
+
+    def optimizer_for(target, seed):
+        if target == 2:
+            return None
+        return create_optimizer(quadratic, SQUARE, seed, journal=tmp_path / f'{target}.csv')
+
+    searches = run_searches(optimizer_for, range(4), [0], 1)
+
+    assert [len(search.X) for search in searches.values()] == [7, 0, 0, 7]
+    assert '1.csv, line 1: the columns must be' in searches[1, 0].error
+    assert searches[2, 0].error == 'TypeError: optimizer_for must return a search, got None'
+    assert searches[1, 0].fx_opt is None and searches[1, 0].events == () and searches[1, 0].Y.shape == (0, 1)
+    assert caplog.text.count('failed after 0 evaluations') == 2
+
+
+def test_an_interrupt_in_this_process_is_one_of_the_sweep():
+    def optimizer_for(target, seed):
+        def objective(t):
+            if target == 1:
+                raise KeyboardInterrupt
+            return quadratic(t)
+
+        return create_optimizer(objective, SQUARE, seed)
+
+    with pytest.raises(Interrupted, match='1 of 3 searches had finished'):
+        run_searches(optimizer_for, range(3), [0], 1)
+
+
+@pytest.mark.parametrize('targets, message', [([0, 1, 0], 'targets must be different from each other'),
+                                              (np.eye(2), r'values that can be keys of a dict.*map\(tuple'),
+                                              ([[0, 1]], 'values that can be keys of a dict')])
+def test_targets_that_cannot_be_told_apart_are_refused_at_once(targets, message):
+    def optimizer_for(target, seed):
+        raise AssertionError('No search is created.')
+
+    with pytest.raises(ValueError, match=message):
+        run_searches(optimizer_for, targets, [0], 1)
+
+
+def optimizer_in(folder):
+    def optimizer_for(target, seed):
+        def objective(t):
+            if target == 1 and t[0, 0] > 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return quadratic(t)
+
+        return create_optimizer(objective, SQUARE, seed, journal=folder / f'{target}.csv')
+
+    return optimizer_for
+
+
+@pytest.mark.slow
+def test_the_same_call_in_processes_goes_on(tmp_path):
+    """Again and again in this process, which keeps no journal open."""
+    def optimizer_for(target, seed):
+        return create_optimizer(quadratic, SQUARE, seed, journal=tmp_path / f'{target}-{seed}.csv')
+
+    descriptors = len(os.listdir('/proc/self/fd'))
+    for max_iter in (0, 0, 2):
+        searches = run_searches(optimizer_for, range(3), range(2), max_iter, n_jobs=2)
+        assert [len(search.X) for search in searches.values()] == [6 + max_iter] * 6
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+    assert len(os.listdir('/proc/self/fd')) <= descriptors + 4
+    create_optimizer(None, SQUARE, journal=tmp_path / '0-0.csv').ask()
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_no_other_search_and_the_same_call_goes_on(tmp_path):
+    """Each point that kills counts as a failure, so that the search ends after a few calls."""
+    for _ in range(12):
+        searches = run_searches(optimizer_in(tmp_path), range(4), [0], 4, n_jobs=2)
+        assert [len(searches[target, 0].X) for target in (0, 2, 3)] == [10] * 3
+        if searches[1, 0].error is None:
+            break
+        assert 'its process was killed' in searches[1, 0].error and 'counts as failed' in searches[1, 0].error
+        assert searches[1, 0].pending == []
+
+    assert len(searches[1, 0].X) == 10 and (searches[1, 0].failed[:, 0] > 2).all() and len(searches[1, 0].failed)

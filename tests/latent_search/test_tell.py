@@ -1,6 +1,8 @@
 """Telling results and failures."""
 
 import csv
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -205,3 +207,43 @@ def test_a_closed_search_leaves_its_journal_to_others(tmp_path):
     with FileLock(tmp_path / 'journal.csv.lock', timeout=0), pytest.raises(ValueError, match='is closed'):
         search.tell(1, 0.5)
     create_optimizer(None, SQUARE).close()
+
+
+def test_a_withdrawn_experiment_leaves_no_trace_but_its_number(tmp_path):
+    path = tmp_path / 'journal.csv'
+    search, without = create_optimizer(None, SQUARE, journal=path), create_optimizer(None, SQUARE)
+    for each in (search, without):
+        for number, t in each.ask(7):
+            each.tell(number, quadratic(t))
+    withdrawn, = search.ask()
+
+    search.withdraw(withdrawn.number)
+
+    assert search.pending == [] and len(search.failed) == 0
+    np.testing.assert_array_equal(search.suggest_next_locations(), without.suggest_next_locations())
+    assert search.ask()[0].number == withdrawn.number + 1
+    search.close()
+    assert_same(snapshot(create_optimizer(None, SQUARE, journal=path)), snapshot(search))
+    with pytest.raises(ValueError, match=f'no pending experiment {withdrawn.number}'):
+        search.tell(withdrawn.number, 1.0)
+
+
+def test_a_starting_point_that_was_withdrawn_is_not_pending_twice():
+    search = create_optimizer(None, SQUARE)
+    first, *_ = search.ask(3)
+
+    search.withdraw(first.number)
+    search.ask(3)
+
+    points = np.vstack([t for _, t in search.pending])
+    assert len(points) == 5 and len(np.unique(points, axis=0)) == 5
+
+
+@pytest.mark.parametrize('value', [10 ** 20, Decimal('1.5'), Fraction(1, 3), np.float16(2), [[3]], np.int8(1)])
+def test_a_value_may_be_a_number_in_any_form(value):
+    search = create_optimizer(None, SQUARE)
+    search.ask()
+
+    search.tell(1, value)
+
+    assert search.fx_opt == float(np.ravel(value)[0])

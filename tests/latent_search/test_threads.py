@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -147,6 +148,50 @@ def test_asking_from_several_threads_gives_different_experiments():
 
 
 # NumPy's global random state
+
+
+@pytest.mark.parametrize('seconds', [0.0, 0.003])
+def test_threads_that_run_one_search_share_its_experiments(seconds):
+    calls = []
+
+    def objective(t):
+        calls.append(t.tobytes())
+        time.sleep(seconds)
+        return quadratic(t)
+
+    search = create_optimizer(objective, SQUARE)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: search.run(40), range(4)))
+
+    assert len(search.X) == len(calls) == len(set(calls)) == 40 and search.pending == []
+
+
+def test_an_experiment_that_ends_without_a_result_is_made_by_another_thread():
+    calls = []
+
+    def objective(t):
+        calls.append(t.tobytes())
+        if len(calls) == 3:
+            raise RuntimeError('the oven is out')
+        time.sleep(0.01)
+        return quadratic(t)
+
+    search = create_optimizer(objective, SQUARE)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(search.run, 12) for _ in range(2)]
+
+    errors = [run.exception() for run in runs]
+    assert [str(error) for error in errors if error] == ['the oven is out']
+    assert len(search.X) == 12 and len(calls) == 13 and len(set(calls)) == 12
+
+
+def test_steps_of_several_threads_are_experiments_of_their_own():
+    search = create_optimizer(quadratic, SQUARE)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: search.step(), range(30)))
+
+    assert len(search.X) == len(np.unique(search.X, axis=0)) == 30
+
 
 
 @pytest.mark.parametrize('settings', [{}, {'noisy': True}, {'lower_bound': lambda t: np.zeros((len(t), 1))}])
