@@ -160,10 +160,10 @@ class Model:
             outcome = kind.outcome(y / self.unit, self.unit)
             of_parameters, _ = likelihood.negative_log_posterior(parameters)
             value = of_parameters + outcome.log_slope(likelihood.y) + kind.cost
-            if value < lowest:
-                lowest, self.kind, self.outcome, best = value, kind, outcome, (likelihood, parameters)
-        trend = _trend(self.kind, self.outcome, self.unit) if best[0].basis.shape[1] > 1 else None
-        self.process = GaussianProcess(*best, self.outcome.variance_factor, trend)
+            trend = None if likelihood.basis.shape[1] == 1 else _trend(kind, outcome, self.unit)
+            process = GaussianProcess(likelihood, parameters, outcome.variance_factor, trend)
+            if value < lowest and (trend is None or process.mean_weights[1] > 0):
+                lowest, self.kind, self.outcome, self.process = value, kind, outcome, process
         centered, observed = self.process.u, self.process.y
         means = self.outcome.improved(self.process.means(), *self._std_at(centered + 0.5))
         if len(pending):

@@ -12,20 +12,25 @@ from latent_search.events import Experiments
 from latent_search.feasible import feasible_points
 from latent_search.gaussian_process import Kind, Model
 from latent_search.hyperparameters import Hyperparameters
-from latent_search.outcomes import Logarithms, Squares, Values
+from latent_search.outcomes import Logarithms, Squares, Values, with_gradient
 from latent_search.points import Array
-from latent_search.settings import Settings, num_starting_points
+from latent_search.settings import Settings
 from latent_search.threads import limit_threads
 
 logger = logging.getLogger(__name__)
+
+# In nats: how much likelier a prediction has to make the values to be used.
+prediction_cost = 2.0
 
 
 class Proposals:
     """Proposes the next experiment of a search.
 
     1. The box becomes the unit box.
-    2. The first six evaluations fill it evenly (Sobol), or what is feasible of it.
-    3. Then models of several kinds are fitted to the values, and the one is taken that makes them likeliest.
+    2. The first six evaluations fill it evenly (Sobol), or what is feasible of it. With a prediction the first is at
+       its minimum, and two more are enough.
+    3. Then models of several kinds are fitted to the values, and the one is taken that makes them likeliest: of values
+       or logarithms, with a constant mean or one that follows the prediction.
     4. The expected improvement on the lowest mean is computed at candidates: all over the box and around the best, or
        those that are given.
     5. From the best of them it is maximised locally, at a distance from what is evaluated; a given one stays as it is.
@@ -47,7 +52,7 @@ class Proposals:
         """
         rng = self._random_state(experiments)
         with computing():
-            if len(experiments.X) < num_starting_points:
+            if len(experiments.X) < self.settings.num_starting_points:
                 u = self._starting_point(experiments, rng)
             else:
                 try:
@@ -63,7 +68,7 @@ class Proposals:
         """The index of the next experiment among points of the box (n, d), n ≥ 1."""
         rng, u = self._random_state(experiments), self.settings.to_unit(candidates)
         with computing():
-            if len(experiments.X) >= num_starting_points:
+            if len(experiments.X) >= self.settings.num_starting_points:
                 try:
                     return self._acquisition(experiments).choose(u)
                 except np.linalg.LinAlgError as error:
@@ -93,6 +98,13 @@ class Proposals:
             refinement_tolerance=settings.refinement_tolerance)
 
     def _kinds(self) -> list[Kind]:
+        kinds = self._kinds_with_constant_mean()
+        if self.settings.prediction is None:
+            return kinds
+        return [*kinds, *(kind._replace(name=f'{kind.name} with prediction', prediction=self._prediction,
+                                        cost=prediction_cost) for kind in kinds)]
+
+    def _kinds_with_constant_mean(self) -> list[Kind]:
         settings = self.settings
         if settings.lower_bound is not None:
             return [Kind('squares', lambda y, unit: Squares(lambda u: self._bound(u) / unit), settings.noisy)]
@@ -103,6 +115,9 @@ class Proposals:
 
     def _bound(self, u: Array) -> Array:
         return self.settings.bound_at(self.settings.from_unit(u))[:, 0]
+
+    def _prediction(self, u: Array) -> Array:
+        return self.settings.prediction_at(self.settings.from_unit(u))[:, 0]
 
     def _feasible(self, u: Array) -> NDArray[np.bool_]:
         return self.settings.feasible_at(self.settings.from_unit(u))
@@ -122,17 +137,32 @@ class Proposals:
         if len(experiments.failed) and len(experiments.X):
             return starting_point_around_successes(to_unit(experiments.X), to_unit(experiments.failed),
                                                    to_unit(experiments.pending_points), rng, feasible)
+        if settings.prediction is not None and not experiments.num:
+            return self._lowest_prediction()
         if feasible is not None:
             u = feasible_points(feasible, self._feasible_experiments(experiments), 200, rng)
             return u[best_spread(u, to_unit(experiments.points), rng)]
         # Sobol's sequence is even from the start only in powers of two.
-        index = experiments.num
+        index = experiments.num - (settings.prediction is not None)
         sobol = qmc.Sobol(len(settings.domain), rng=settings.seed).random_base2(max(3, index.bit_length()))
         taken = to_unit(experiments.points)
         for u in sobol[index:]:  # Where one was withdrawn, a later one may be pending.
             if not (np.abs(taken - u) < 1e-9).all(axis=1).any():
                 return u
         return rng.uniform(size=len(settings.domain))
+
+    def _lowest_prediction(self) -> Array:
+        from scipy.optimize import minimize
+        from scipy.stats import qmc
+
+        u = qmc.Sobol(len(self.settings.domain), rng=self.settings.seed).random_base2(10)
+        if self.settings.feasible is not None:
+            u = feasible_points(self._feasible, u[:0], 1024, np.random.RandomState(self.settings.seed))
+        start = u[self._prediction(u).argmin()]
+        found = minimize(lambda u: with_gradient(self._prediction, u), start, jac=True, method='L-BFGS-B',
+                         bounds=[(0, 1)] * len(start), options={'maxiter': 20})
+        better = found.fun < self._prediction(start[np.newaxis])[0] and self._feasible(found.x[np.newaxis])[0]
+        return found.x if better else start
 
     def _say_that_no_model_fits(self, experiments: Experiments, error: np.linalg.LinAlgError) -> None:
         logger.warning('No Gaussian process can be fitted to these %d evaluations (%s); the next point is a random '

@@ -25,7 +25,7 @@ from latent_search.points import (
     check_points,
     plain,
 )
-from latent_search.settings import OfPoints, Settings, check_settings, num_starting_points
+from latent_search.settings import OfPoints, Settings, check_settings
 
 if TYPE_CHECKING:
     from latent_search.journal import Journal
@@ -69,7 +69,8 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
         feasible: a cheap function of points, float64 (n, d), that returns booleans, (n,). Experiments are proposed only
             where it is true.
         prediction: a cheap guess of the objective, a function of points, float64 (n, d), that returns values, (n, 1).
-            The model's mean follows it as far as the values do.
+            The search starts at its minimum, with two starting points more in place of five. Then the model's mean
+            follows it, with a weight by least squares, where that makes the values clearly likelier.
         journal: path of a CSV file in which each proposal and each result is written at once, made where there is
             none. If the file exists, the search continues from it; see `journal`. If the file records other settings,
             a warning names both.
@@ -100,7 +101,6 @@ class LatentOptimizer:
         error: the text of the exception that ended this search in `run_searches`; None if nothing did.
     """
 
-    num_starting_points = num_starting_points
     error: str | None = None
 
     def __init__(self, objective: Objective | None, settings: Settings, log: Log) -> None:
@@ -131,6 +131,11 @@ class LatentOptimizer:
     def spacing(self) -> float:
         """How far apart results are to be, in units of the box's sides."""
         return self.settings.spacing
+
+    @property
+    def num_starting_points(self) -> int:
+        """How many evaluations come before a model is fitted."""
+        return self.settings.num_starting_points
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -302,11 +307,11 @@ class LatentOptimizer:
         """
         max_iter = check_integer('max_iter', max_iter, at_least=0)
         before = len(self._experiments.X)
-        missing = max(num_starting_points - before, 0)
+        missing = max(self.num_starting_points - before, 0)
 
         def rest() -> str:
             done = len(self._experiments.X)
-            return f'run_optimization({before + missing + max_iter - max(done, num_starting_points)})'
+            return f'run_optimization({before + missing + max_iter - max(done, self.num_starting_points)})'
 
         self._run(lambda: len(self._experiments.X) - before, missing + max_iter, rest)
 
@@ -410,7 +415,7 @@ class LatentOptimizer:
                 self._evaluating.pop(number, None)
                 self._log.changed.notify_all()
         values = self._experiments.Y
-        if len(values) == num_starting_points and np.ptp(values) == 0:
+        if len(values) == self.num_starting_points and np.ptp(values) == 0:
             logger.warning('All %d values so far are %g. %s', len(values), values[0, 0], self._form_of_points())
 
     def _form_of_points(self) -> str:
@@ -432,9 +437,9 @@ class LatentOptimizer:
             ValueError: there are fewer evaluations than starting points, or `t` has another shape.
         """
         experiments = self._experiments
-        if len(experiments.X) < num_starting_points:
+        if len(experiments.X) < self.num_starting_points:
             raise ValueError(f'There are {len(experiments.X)} evaluations, and a posterior needs '
-                             f'{num_starting_points}. Call run_optimization first.')
+                             f'{self.num_starting_points}. Call run_optimization first.')
         return self._proposals.posterior(experiments, check_points(t, len(self.domain)))
 
     def recommend(self) -> Recommendation:

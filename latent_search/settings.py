@@ -11,9 +11,6 @@ from latent_search.points import Array, check_domain, check_integer, distinct_di
 
 OfPoints = Callable[[Array], ArrayLike]
 
-# How many evaluations come before a model is fitted.
-num_starting_points = 6
-
 
 @dataclass(frozen=True, eq=False)
 class Settings:
@@ -38,6 +35,11 @@ class Settings:
     refinement_tolerance: float = 0.0
     feasible: OfPoints | None = None
     prediction: OfPoints | None = None
+
+    @property
+    def num_starting_points(self) -> int:
+        """How many evaluations come before a model is fitted."""
+        return 6 if self.prediction is None else 3
 
     def to_unit(self, t: Array) -> Array:
         """Points of the box (n, d) in the unit box."""

@@ -42,13 +42,28 @@ def test_first_experiment(tmp_path):
 
 
 def test_examples_of_experiments(tmp_path):
-    function, ask_and_tell, *_ = re.findall(r'^```python\n(.*?)^```', read('docs/experiments.md'),
-                                            re.DOTALL | re.MULTILINE)
+    """All in one program, but for that which needs a cluster."""
+    examples = re.findall(r'^```python\n(.*?)^```', read('docs/experiments.md'), re.DOTALL | re.MULTILINE)
+    examples = [example for example in examples if 'distributed' not in example]
+    says = {'top(': 'print(len(search.X), values.shape, values.min() < 0.05)',
+            'tell_failed(3': 'print(search.Y.item(), len(search.failed), [number for number, _ in search.pending])',
+            'feasible=': 'print((search.X.sum(axis=1) <= 1).all())',
+            'prediction=': 'print(search.fx_opt < 0.01)',
+            'candidates=library': 'print(len(np.unique(search.X, axis=0)), search.fx_opt < 0.1)',
+            'monotonic': 'print(search.fx_opt < 1e-3)',
+            'yield_of': 'print(-search.fx_opt > 2.99)',
+            'learning_rate': 'print(search.fx_opt < 1e-3)',
+            'integers': 'print(sorted(search.X[:, 0]) == sorted(set(search.X[:, 0])), search.fx_opt)',
+            'Parallel': 'print(len(search.X))', 'run_searches(': 'print(len(searches), searches[2, 1].error)'}
+    code = '\n'.join(example + said for example in examples
+                     for said in ([say for part, say in says.items() if part in example] or [''])[:1])
 
-    said = run(f'{function}print(len(search.X), values.shape, values.min() < 0.05)\n{ask_and_tell}'
-               'print(search.Y, len(search.failed), [pending.number for pending in search.pending])', tmp_path)
+    said = run(code, tmp_path).splitlines()
 
-    assert said.splitlines()[-2:] == ['26 (5, 1) True', '[[1.5]] 1 [1, 4]']
+    assert len(examples) == len(says) + 2
+    answers = [line.rpartition('\r')[2] for line in said if re.match(r'(True|False|\d)', line.rpartition('\r')[2])]
+    assert answers == ['26 (5, 1) True', '1.5 1 [1, 4]', 'True', 'True', '20 True', 'True', 'True', 'True', 'True 0.0',
+                       '12', '6 None']
 
 
 def anchors(page):
