@@ -336,8 +336,11 @@ def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
                   label='best point', clip_on=False, zorder=3)
         axis.set(xlabel=f'$t_{{{i}}}$', xlim=(line.x[0], line.x[-1]))
         axis.xaxis.set_major_locator(MaxNLocator(4))
+    lowest, highest = (extreme([extreme(line.mean) for line in slices]) for extreme in (min, max))
+    room = 0.25 * (highest - lowest) or 1.0
     for row in axes:
-        row[0].set_ylabel(f'Objective ({unit})' if unit else 'Objective')
+        # Far from all evaluations the deviations may be many times the means.
+        row[0].set(ylabel=f'Objective ({unit})' if unit else 'Objective', ylim=(lowest - room, highest + room))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=3)
     figure.suptitle(title)
     ranges = [np.ptp(line.mean) for line in slices]
