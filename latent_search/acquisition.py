@@ -26,7 +26,8 @@ class SpacedExpectedImprovement:
     Both stay at least `spacing` away from pending experiments, as long as there is such a place: the result of one
     would tell little about the other. The expected improvement is multiplied by the probability that the experiment
     succeeds (see `probability_of_success`), and proposals are made only where that is above one half. Where there is no
-    such place, the proposal goes to the candidate where it is highest.
+    such place, the proposal goes to the candidate where it is highest. It is also multiplied by the probability that an
+    exact value is not just that of the nearest experiment again (see `probability_of_novelty`).
 
     Args:
         model: of the evaluations.
@@ -58,6 +59,7 @@ class SpacedExpectedImprovement:
         self.model, self.failed, self.feasible = model, failed, feasible
         self.spacing, self.refinement_tolerance = spacing, refinement_tolerance
         self._experiments = np.vstack((model.u, model.pending))
+        self._reach = 0.0 if model.kind.noisy else reach_of_repeats(model.u, model.y)
 
     def propose(self, rng: np.random.RandomState) -> Array:
         """The next point, (d,)."""
@@ -95,6 +97,7 @@ class SpacedExpectedImprovement:
         incumbent = self.model.incumbent
         threshold_of_spaced = incumbent + self.threshold_above_incumbent * self.model.spread
         log_ei = self.model.log_ei(candidates[left], np.array([incumbent, threshold_of_spaced]))
+        log_ei += np.log(probability_of_novelty(distances[left], self._reach))[:, np.newaxis]
         if self._is_spaced(np.exp(log_ei[:, 0]), at_distance):
             left, values = left[at_distance], log_ei[at_distance, 1] + np.log(success[at_distance])
             threshold, spacing = threshold_of_spaced, self.spacing
@@ -132,9 +135,9 @@ class SpacedExpectedImprovement:
             refined = minimize(negative, self.num_steps * start, jac=True, method='L-BFGS-B',
                                bounds=[(0, self.num_steps)] * len(start), options={'maxiter': 30})
             u = refined.x[np.newaxis] / self.num_steps
-            success = self._probability_of_success(u)[0]
-            value = -refined.fun + np.log(success)
-            if (value > highest and success > 0.5 and _distances(u, self._experiments)[0] >= spacing
+            success, distance = self._probability_of_success(u)[0], _distances(u, self._experiments)
+            value = -refined.fun + np.log(success) + np.log(probability_of_novelty(distance, self._reach)[0])
+            if (value > highest and success > 0.5 and distance[0] >= spacing
                     and _distances(u, self.model.pending)[0] >= from_pending):
                 best, highest = u[0], value
         return best
@@ -153,8 +156,9 @@ class SpacedExpectedImprovement:
             u = u[(_distances(u, self._experiments) >= spacing) & (_distances(u, self.model.pending) >= from_pending)]
             if len(u):
                 success = self._probability_of_success(u)
-                values = np.where(success > 0.5, self.model.log_ei(u, np.array([threshold]))[:, 0] + np.log(success),
-                                  -np.inf)
+                novelty = probability_of_novelty(_distances(u, self._experiments), self._reach)
+                values = self.model.log_ei(u, np.array([threshold]))[:, 0] + np.log(success) + np.log(novelty)
+                values[success <= 0.5] = -np.inf
                 if values.max() > highest:
                     best, highest = u[values.argmax()], values.max()
         return best
@@ -184,6 +188,39 @@ def _distances(u: Array, others: Array) -> Array:
         return np.full(len(u), np.inf)
     return np.concatenate([np.empty(0), *(cdist(u[start:start + part], others).min(axis=1)
                                           for start in range(0, len(u), part))])
+
+
+def probability_of_novelty(distances: Array, reach: float) -> Array:
+    """The probability that a value is not that of the nearest experiment again: 1 − exp(−distance / reach).
+
+    Args:
+        distances: of points to the nearest experiment, (n,).
+        reach: see `reach_of_repeats`; where it is 0, the probability is 1.
+    """
+    return -np.expm1(-np.maximum(distances, 1e-9) / reach) if reach else np.ones(len(distances))
+
+
+def reach_of_repeats(evaluated: Array, y: Array) -> float:
+    """How far from a point its value repeats itself, as in a table or on a step; 0 where no value is there twice.
+
+    It is the likeliest reach if each value y (n,) repeats that of the nearest point before it with the probability
+    exp(−distance / reach). What is not below the median is not asked, so that a plateau far above the minimum does not
+    count.
+    """
+    if len(np.unique(y)) == len(y):
+        return 0.0
+    distances = cdist(evaluated, evaluated)
+    distances[np.triu_indices(len(y))] = np.inf
+    nearest = distances.argmin(axis=1)
+    low = np.flatnonzero((y < np.median(y)) | (y == y.min()))
+    low = low[low > 0]
+    repeats = y[low] == y[nearest[low]]
+    if not repeats.any():
+        return 0.0
+    reaches = np.geomspace(1e-5, 10, 121)
+    shares = np.maximum(distances[low, nearest[low]], 1e-9)[:, np.newaxis] / reaches
+    log_density = np.where(repeats[:, np.newaxis], -shares, np.log(np.maximum(-np.expm1(-shares), 1e-300)))
+    return float(reaches[log_density.sum(axis=0).argmax()])
 
 
 def probability_of_success(u: Array, evaluated: Array, failed: Array) -> Array:

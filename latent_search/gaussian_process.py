@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
+from scipy.spatial.distance import cdist
 
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.likelihood import LengthScalePrior, Likelihood, Prior, matern, profile, squared_distances
@@ -33,23 +34,31 @@ class GaussianProcess:
     vary together more than each of them: a few dozen values say little about each of many. Observations are exact, or
     the variance of their noise is learned like the length scales.
 
+    Exact observations may be rough: a smooth part and another that nothing nearby tells about, as in a table or where a
+    point is decoded into one of many things. The covariance is then σ² (k(u, u') + ρ [u = u']), and ρ is learned. An
+    evaluated point has its value, and everywhere else ρ σ² is added to the variance of the smooth part.
+
     Args:
         likelihood: of the observations.
         parameters: the most probable ones.
         variance_factor: how many times the likeliest variance is assumed.
         trend: a function of points (n, d), (n,), the second column of the likelihood's basis; None if it has one.
+        rough: whether the noise that was learned is a part of the values.
 
     Attributes:
         length_scales: in units of the box's sides, (d,).
         noise: its variance, as a share of `variance`.
+        roughness: ρ.
         variance: of the process.
         mean_weights: of the constant, and of the trend if there is one.
     """
 
     def __init__(self, likelihood: Likelihood, parameters: Array, variance_factor: float = 1.0,
-                 trend: Callable[[Array], Array] | None = None) -> None:
+                 trend: Callable[[Array], Array] | None = None, rough: bool = False) -> None:
         self.u, self.y, self.trend = likelihood.u, likelihood.y, trend
-        self._inverse_squares, self.noise, _, self._factor = likelihood.decompose(parameters)
+        self._inverse_squares, noise, _, self._factor = likelihood.decompose(parameters)
+        self.roughness = noise - jitter if rough else 0.0
+        self.noise = noise - self.roughness
         self.mean_weights, self._alpha, variance = profile(self._factor, likelihood.basis, self.y)
         self.length_scales = np.exp(parameters[:likelihood.d])
         self.variance = variance_factor * variance
@@ -85,7 +94,7 @@ class GaussianProcess:
         mean = self.mean_weights[0] + k @ self._alpha
         if self.trend is not None:
             mean += self.mean_weights[1] * self.trend(u)
-        return mean, np.sqrt(self.variance * np.maximum(1 - explained, 1e-12))
+        return mean, np.sqrt(self.variance * np.maximum(1 + self.roughness - explained, 1e-12))
 
     def predict_with_gradients(self, u: Array) -> tuple[float, float, Array, Array]:
         """Mean and standard deviation at one point (d,), and their gradients, each (d,)."""
@@ -95,7 +104,7 @@ class GaussianProcess:
         k = (1 + r + r * r / 3) * decay
         k_gradient = -5 / 3 * ((1 + r) * decay)[:, np.newaxis] * differences * self._inverse_squares
         solved = lapack.dpotrs(self._factor, k, lower=1)[0]
-        std = np.sqrt(self.variance * max(1 - k @ solved, 1e-12))
+        std = np.sqrt(self.variance * max(1 + self.roughness - k @ solved, 1e-12))
         mean, mean_gradient = self.mean_weights[0] + k @ self._alpha, self._alpha @ k_gradient
         if self.trend is not None:
             trend, trend_gradient = with_gradient(self.trend, u)
@@ -105,7 +114,8 @@ class GaussianProcess:
 
     def _correlation(self, u: Array, others: Array) -> Array:
         scale = np.sqrt(5 * self._inverse_squares)
-        return matern(np.sqrt(squared_distances(u * scale, others * scale)))
+        smooth = matern(np.sqrt(squared_distances(u * scale, others * scale)))
+        return smooth + self.roughness * (cdist(u, others) == 0) if self.roughness else smooth
 
 
 class Kind(NamedTuple):
@@ -114,7 +124,8 @@ class Kind(NamedTuple):
     Attributes:
         name: of the kind; fits of one kind continue each other.
         outcome: a function of values y (n,) and of their unit that returns the `Outcome`; y is in that unit.
-        noisy: whether the noise of g is learned.
+        noisy: whether the noise of g is learned. Outliers then have no more weight than others, see `without_outliers`.
+        rough: whether exact values have a part that is not smooth, whose size is learned.
         prediction: a function of points (n, d), (n,), whose g becomes the trend of the mean; None for a constant mean.
         length_scales: their prior.
         cost: what is added to the negative log density of the values, in nats: how much likelier than others they have
@@ -124,6 +135,7 @@ class Kind(NamedTuple):
     name: str
     outcome: Callable[[Array, float], Outcome]
     noisy: bool = False
+    rough: bool = False
     prediction: Callable[[Array], Array] | None = None
     length_scales: LengthScalePrior = length_scale_prior
     cost: float = 0.0
@@ -161,7 +173,7 @@ class Model:
             of_parameters, _ = likelihood.negative_log_posterior(parameters)
             value = of_parameters + outcome.log_slope(likelihood.y) + kind.cost
             trend = None if likelihood.basis.shape[1] == 1 else _trend(kind, outcome, self.unit)
-            process = GaussianProcess(likelihood, parameters, outcome.variance_factor, trend)
+            process = GaussianProcess(likelihood, parameters, outcome.variance_factor, trend, kind.rough)
             if value < lowest and (trend is None or process.mean_weights[1] > 0):
                 lowest, self.kind, self.outcome, self.process = value, kind, outcome, process
         centered, observed = self.process.u, self.process.y
@@ -170,7 +182,7 @@ class Model:
             self.process.believe(pending)
             means = np.r_[means, self.outcome.improved(*self.process.predict(pending), pending)]
         self.incumbent = float(means.min())
-        self.spread = self.outcome.spread(self.y / self.unit, observed)
+        self.spread = self.outcome.spread((without_outliers(y) if self.kind.noisy else y) / self.unit, observed)
 
     def _std_at(self, u: Array) -> tuple[Array, Array]:
         return self.process.predict(u)[1], u
@@ -214,8 +226,9 @@ def _likelihood(kind: Kind, u: Array, y: Array) -> Likelihood:
         trend = _trend(kind, outcome, unit)(u[chosen])
         if np.ptp(trend) > 1e-8 * np.abs(trend).max():  # It would otherwise be another constant.
             basis = np.c_[basis, trend]
-    return Likelihood(u[chosen], outcome.observe(u[chosen], y[chosen] / unit), basis, jitter,
-                      noise_prior if kind.noisy else None, kind.length_scales)
+    g = outcome.observe(u, y / unit)
+    return Likelihood(u[chosen], (without_outliers(g) if kind.noisy else g)[chosen], basis, jitter,
+                      noise_prior if kind.noisy or kind.rough else None, kind.length_scales)
 
 
 def _trend(kind: Kind, outcome: Outcome, unit: float) -> Callable[[Array], Array]:
@@ -228,6 +241,20 @@ def unit_of(y: Array) -> float:
     """A power of two near the largest of the values (n,), where their squares would overflow or underflow; else 1."""
     largest = np.abs(y).max(initial=0.0)
     return 1.0 if largest == 0 or 1e-100 <= largest <= 1e100 else float(2.0 ** np.floor(np.log2(largest)))
+
+
+def without_outliers(y: Array) -> Array:
+    """Noisy values (n,), of which outliers are moved to the nearest value that is none, so that their order stays.
+
+    Outliers lie more than three interquartile ranges beyond the quartiles (Tukey): a wrong measurement, or a steep
+    function far from its minimum. A low one that is right is none any more once values like it are found nearby.
+    Where the quartiles are equal, nothing is moved.
+    """
+    low, high = np.quantile(y, [0.25, 0.75])
+    if low == high:
+        return y
+    others = y[(y >= low - 3 * (high - low)) & (y <= high + 3 * (high - low))]
+    return np.clip(y, others.min(), others.max())
 
 
 def representative(y: Array, num: int) -> NDArray[np.intp]:

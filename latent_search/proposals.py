@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from latent_search.acquisition import SpacedExpectedImprovement, best_spread, starting_point_around_successes
 from latent_search.events import Experiments
 from latent_search.feasible import feasible_points
-from latent_search.gaussian_process import Kind, Model
+from latent_search.gaussian_process import Kind, Model, noise_prior
 from latent_search.hyperparameters import Hyperparameters
-from latent_search.outcomes import Logarithms, Squares, Values, with_gradient
+from latent_search.outcomes import Logarithms, Squares, Values, log_sqrt_2pi, with_gradient
 from latent_search.points import Array
 from latent_search.settings import Settings
 from latent_search.threads import limit_threads
@@ -87,7 +87,7 @@ class Proposals:
 
     def _model(self, experiments: Experiments) -> Model:
         to_unit = self.settings.to_unit
-        return Model(to_unit(experiments.X), experiments.Y[:, 0], to_unit(experiments.pending_points), self._kinds(),
+        return Model(to_unit(experiments.X), experiments.Y[:, 0], to_unit(experiments.pending_points), self.kinds(),
                      self._hyperparameters)
 
     def _acquisition(self, experiments: Experiments) -> SpacedExpectedImprovement:
@@ -97,12 +97,13 @@ class Proposals:
             feasible=None if settings.feasible is None else self._feasible, spacing=settings.spacing,
             refinement_tolerance=settings.refinement_tolerance)
 
-    def _kinds(self) -> list[Kind]:
+    def kinds(self) -> list[Kind]:
+        """The kinds of models that this search chooses from."""
         kinds = self._kinds_with_constant_mean()
         if self.settings.prediction is None:
             return kinds
         return [*kinds, *(kind._replace(name=f'{kind.name} with prediction', prediction=self._prediction,
-                                        cost=prediction_cost) for kind in kinds)]
+                                        cost=kind.cost + prediction_cost) for kind in kinds)]
 
     def _kinds_with_constant_mean(self) -> list[Kind]:
         settings = self.settings
@@ -110,8 +111,10 @@ class Proposals:
             return [Kind('squares', lambda y, unit: Squares(lambda u: self._bound(u) / unit), settings.noisy)]
         if settings.noisy:
             return [Kind('values', lambda y, unit: Values(), noisy=True)]
-        return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)),
-                Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))]
+        values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
+        # The cost is the logarithm of the prior's constant factor, which others do not have.
+        rough = values._replace(name='rough', rough=True, cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
+        return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)), values, rough]
 
     def _bound(self, u: Array) -> Array:
         return self.settings.bound_at(self.settings.from_unit(u))[:, 0]

@@ -27,6 +27,7 @@ def test_fit_of_noisy_values_is_a_maximum_of_the_posterior_density(d, rng):
     y = with_noise(rng, wavy(x), 0.2 * wavy(x).std())
     model = of_values(BOX[:d], noisy=True).fit(x, y)
     fit = np.r_[model.constant, np.log(model.variance / 2), np.log(model.length_scales), np.log(model.noise)]
+    y = observed(model)
 
     def log_density(parameters):
         return log_posterior_density(x, y, *parameters[:2], parameters[2:-1], parameters[-1])
@@ -50,6 +51,7 @@ def test_no_other_noise_and_length_scale_are_more_probable(noise, rng):
                                          normalize_y=True, n_restarts_optimizer=3, random_state=0)
     kernel = regressor.fit(to_unit_box(x), y[:, 0]).kernel_
     of_scikit_learn = np.log([kernel.k1.k2.length_scale, kernel.k2.noise_level / kernel.k1.k1.constant_value])
+    y = observed(model)
     grid = create_grid([np.log([2e-3, 10]), np.log([1e-6, 1])], points=15)[2]
 
     density = profiled(x, y, np.log(model.length_scales), np.log(model.noise))
@@ -99,7 +101,7 @@ def test_fit_does_not_take_a_wave_for_noise(noise):
 
 def test_predictions_from_noisy_values_are_of_what_is_without_noise(noisy, rng):
     t = np.vstack((sample(rng, 50), noisy.X))
-    expected, expected_std = conditioned(noisy, noisy.X, noisy.Y, t)
+    expected, expected_std = conditioned(noisy, noisy.X, observed(noisy), t)
 
     mean, std = noisy.predict(t)
 

@@ -76,8 +76,8 @@ def test_the_mean_is_that_of_generalised_least_squares(rng):
 
     assert model.kind.name == 'prediction' and weights[1] == pytest.approx(3, abs=0.01)
     np.testing.assert_allclose(model.process.mean_weights, weights, rtol=1e-4)
-    np.testing.assert_allclose(model.predict(t)[0][:, 0], of_t @ weights + kernel(t, u) @ inverse @ (y - basis @ weights),
-                               rtol=1e-4)
+    expected = of_t @ weights + kernel(t, u) @ inverse @ (y - basis @ weights)
+    np.testing.assert_allclose(model.predict(t)[0][:, 0], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize('sign, chosen', [(1, 'prediction'), (-1, 'constant'), (0, 'constant')])

@@ -9,6 +9,8 @@ from sklearn.gaussian_process.kernels import Matern
 from latent_search.gaussian_process import Kind, Model
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.outcomes import Logarithms, Squares, Values, outcome_scale
+from latent_search.proposals import Proposals
+from latent_search.settings import Settings
 
 # Pending points, given the evaluated points x and other points t.
 PENDING = {
@@ -30,7 +32,8 @@ class InBox:
 
     def fit(self, X, Y):  # noqa: N803
         self.X, self.Y = X, Y
-        kinds = [Kind(str(i), outcome, self.noisy) for i, outcome in enumerate(self.outcomes)]
+        kinds = [outcome if isinstance(outcome, Kind) else Kind(str(i), outcome, self.noisy)
+                 for i, outcome in enumerate(self.outcomes)]
         self.model = Model(self._unit(X), Y[:, 0], self._unit(self.pending), kinds, Hyperparameters())
         process = self.model.process
         self.length_scales, self.variance, self.noise = process.length_scales, process.variance, process.noise
@@ -64,6 +67,11 @@ def of_values(domain, noisy=False, pending=()):
 
 def of_logarithms(domain, noisy=False, pending=()):
     return InBox(domain, [lambda y, unit: Logarithms(y, 1.0), lambda y, unit: Logarithms(y, 1e4)], noisy, pending)
+
+
+def of_exact(domain, pending=()):
+    """Of the kinds that a search without a bound chooses from."""
+    return InBox(domain, Proposals(Settings(np.array(domain))).kinds(), pending=pending)
 
 
 def of_squares(domain, lower_bound, noisy=False, pending=()):
@@ -164,11 +172,19 @@ def refitted(model, pending):
     return InBox(model.domain, model.outcomes, model.noisy, pending).fit(model.X, model.Y)
 
 
+def near(y):
+    """Values (n, 1), of which those far out are replaced by the nearest that is not."""
+    first, third = np.percentile(y, [25, 75])
+    far = abs(y - (first + third) / 2) > 3.5 * (third - first)
+    return np.clip(y, y[~far].min(), y[~far].max())
+
+
 def observed(model):
     """What the Gaussian process is of."""
     if is_of_squares(model):
-        return np.sqrt(2 * np.maximum(model.Y - bound(model.X), 0))
+        g = np.sqrt(2 * np.maximum(model.Y - bound(model.X), 0))
+        return near(g) if model.noisy else g
     if isinstance(model.model.outcome, Logarithms):
         lowest, scale = outcome_scale(model.Y[:, 0])
         return np.log1p((model.Y - lowest) / scale)
-    return model.Y
+    return near(model.Y) if model.noisy else model.Y
