@@ -9,6 +9,7 @@ there into the pages.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,18 +24,37 @@ from threadpoolctl import threadpool_limits
 
 from latent_search import distinct_distance
 from latent_search.acquisition import SpacedExpectedImprovement
-from latent_search.gaussian_process import Kind, Model, length_scale_prior
+from latent_search.gaussian_process import Model, length_scale_prior
 from latent_search.hyperparameters import Hyperparameters
 from latent_search.likelihood import LengthScalePrior
-from latent_search.outcomes import Logarithms
+from latent_search.proposals import Proposals
+from latent_search.settings import Settings
 
 
-class DoubledVariance(Logarithms):
-    variance_factor = 2.0
+def kinds(box):
+    """Those of a search without a bound, by their names."""
+    return {kind.name: kind for kind in Proposals(Settings(box)).kinds()}
 
 
-def kinds(shares=(1.0, 1e4), outcome=Logarithms, prior=length_scale_prior):
-    return [Kind(str(share), lambda y, unit, share=share: outcome(y, share), length_scales=prior) for share in shares]
+def only(*names):
+    return lambda box: [kinds(box)[name] for name in names]
+
+
+def whole_kinds(box):
+    return list(kinds(box).values())
+
+
+def doubled(kind):
+    def outcome(y, unit):
+        doubled = kind.outcome(y, unit)
+        doubled.variance_factor = 2.0
+        return doubled
+
+    return kind._replace(outcome=outcome)
+
+
+def with_prior(prior):
+    return lambda box: [kind._replace(length_scales=prior) for kind in whole_kinds(box)]
 
 
 class ManyCandidates(SpacedExpectedImprovement):
@@ -51,20 +71,21 @@ class CandidatesAllOverTheBox(SpacedExpectedImprovement):
 
 
 class Variant(NamedTuple):
-    kinds: list = kinds()
+    kinds: Callable = whole_kinds
     acquisition: type = SpacedExpectedImprovement
     spacing: float = distinct_distance
 
 
 whole = 'ours, whole'
 variants = {whole: Variant(),
-            'ours, logarithms always': Variant(kinds(shares=[1.0])),
-            'ours, values always': Variant(kinds(shares=[1e4])),
-            'ours, twice the likeliest variance': Variant(kinds(outcome=DoubledVariance)),
+            'ours, logarithms always': Variant(only('logarithms')),
+            'ours, values always': Variant(only('nearly values')),
+            'ours, never rough': Variant(only('logarithms', 'nearly values')),
+            'ours, twice the likeliest variance': Variant(lambda box: [doubled(kind) for kind in whole_kinds(box)]),
             # As wide for each length scale as what is whole.
-            'ours, prior of each length scale alone': Variant(kinds(prior=LengthScalePrior(0.0, own_std=2.0))),
+            'ours, prior of each length scale alone': Variant(with_prior(LengthScalePrior(0.0, own_std=2.0))),
             # In d dimensions as wide as in two.
-            'ours, prior as wide in all dimensions': Variant(kinds(prior=length_scale_prior._replace(narrowest_in=2))),
+            'ours, prior as wide in all dimensions': Variant(with_prior(length_scale_prior._replace(narrowest_in=2))),
             'ours, no spacing': Variant(acquisition=WithoutSpacing, spacing=distinct_distance / 1000),
             'ours, ten times the candidates': Variant(acquisition=ManyCandidates),
             'ours, no candidates around the best': Variant(acquisition=CandidatesAllOverTheBox)}
@@ -78,7 +99,7 @@ def search_with(variant, objective, box, seed, num):
     low, width, none = box[:, 0], np.ptp(box, axis=1), np.empty((0, len(box)))
     hyperparameters = Hyperparameters()
     while len(points) < num:
-        model = Model((points - low) / width, values[:, 0], none, variant.kinds, hyperparameters)
+        model = Model((points - low) / width, values[:, 0], none, variant.kinds(box), hyperparameters)
         acquisition = variant.acquisition(model, none, spacing=variant.spacing)
         t = np.clip(low + width * acquisition.propose(np.random.RandomState([seed, len(points)])), *box.T)[np.newaxis]
         points, values = np.vstack((points, t)), np.vstack((values, objective(t)))

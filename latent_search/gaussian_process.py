@@ -128,6 +128,7 @@ class Kind(NamedTuple):
         rough: whether exact values have a part that is not smooth, whose size is learned.
         prediction: a function of points (n, d), (n,), whose g becomes the trend of the mean; None for a constant mean.
         length_scales: their prior.
+        fewest: how many values there have to be at least.
         cost: what is added to the negative log density of the values, in nats: how much likelier than others they have
             to be for this kind to be chosen.
     """
@@ -138,6 +139,7 @@ class Kind(NamedTuple):
     rough: bool = False
     prediction: Callable[[Array], Array] | None = None
     length_scales: LengthScalePrior = length_scale_prior
+    fewest: int = 0
     cost: float = 0.0
 
 
@@ -190,7 +192,7 @@ class Model:
     def _fits(self, kinds: Sequence[Kind],
               hyperparameters: Hyperparameters) -> Iterator[tuple[Kind, Likelihood, Array]]:
         """Each kind with the likelihood of all evaluations and the most probable parameters."""
-        for kind in kinds:
+        for kind in (kind for kind in kinds if len(self.y) >= kind.fewest):
             def likelihood(count: int, kind: Kind = kind) -> Likelihood:
                 return _likelihood(kind, self.u[:count], self.y[:count])
 

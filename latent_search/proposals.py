@@ -112,8 +112,10 @@ class Proposals:
         if settings.noisy:
             return [Kind('values', lambda y, unit: Values(), noisy=True)]
         values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
-        # The cost is the logarithm of the prior's constant factor, which others do not have.
-        rough = values._replace(name='rough', rough=True, cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
+        # A few values in many dimensions do not tell what is rough from what is steep. The cost is the logarithm of the
+        # constant factor of a prior that other kinds do not have.
+        rough = values._replace(name='rough', rough=True, fewest=2 * len(settings.domain),
+                                cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
         return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)), values, rough]
 
     def _bound(self, u: Array) -> Array:
