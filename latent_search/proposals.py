@@ -114,7 +114,7 @@ class Proposals:
         values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
         # A few values in many dimensions do not tell what is rough from what is steep. The cost is the logarithm of the
         # constant factor of a prior that other kinds do not have.
-        rough = values._replace(name='rough', rough=True, fewest=2 * len(settings.domain),
+        rough = values._replace(name='rough', rough=True, fewest=max(30, 3 * len(settings.domain)),
                                 cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
         return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)), values, rough]
 
