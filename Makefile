@@ -107,10 +107,10 @@ train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python benchmarks/tables.py
 
 bench: build/bench-venv/installed  ## compare searches, and write their tables and figures in docs/
-	@echo 'About so many minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 21, ablation 29'
+	@echo 'About so many minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 30, ablation 35, rough 10, prediction 6, candidates 15'
 	for part in search.py typical.py 'many_dimensions.py --dimensions 20' \
 	    'many_dimensions.py --dimensions 200 --seeds-of-slow 0' any_function.py \
-	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py; do \
+	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py rough.py prediction.py candidates.py; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
 bench-training: build/bench-venv/installed  ## compare recipes and trainings, and write their tables and figures in docs/

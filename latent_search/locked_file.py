@@ -64,12 +64,11 @@ class LockedFile:
                 self._lock.acquire(timeout=0)
         except Timeout as error:
             raise self._in_use() from error
-        except OSError as error:
-            if error.errno in _no_locks:
-                raise OSError(error.errno, f'The journal {self.path} is on a file system without locks '
-                              f'({error.strerror}), where two processes could spoil it. Put it on a local disk, and '
-                              'copy it afterwards.') from error
-            raise self._cannot_be_written(error) from error
+        except (OSError, NotImplementedError) as error:  # The second is filelock's, of a missing flock.
+            if isinstance(error, OSError) and error.errno not in _no_locks:
+                raise self._cannot_be_written(error) from error
+            raise OSError(errno.ENOLCK, f'The journal {self.path} is on a file system without locks, where two '
+                          'processes could spoil it. Put it on a local disk, and copy it afterwards.') from error
         self._open[self.path] = self
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,7 +70,7 @@ def as_number(value: Any) -> float:
     array = plain(value)
     is_other = array.dtype.kind == 'O' and array.size == 1 and isinstance(array.item(), (str, bytes, bool, type(None)))
     if array.size == 1 and array.dtype.kind in 'iufOV' and not is_other:
-        with suppress(TypeError, ValueError, OverflowError):
+        with suppress(TypeError, ValueError, OverflowError), np.errstate(over='ignore'):
             return float(array.astype('float64').item())
     raise ValueError(f'The value must be one number, got {value!r}.')
 
@@ -226,7 +227,7 @@ def sample_around(points: ArrayLike, radius: float, num: int, seed: int = 0) -> 
         ValueError: `points` are not finite numbers with shape (m, d), or `radius` or `num` is not positive.
     """
     centers = check_points(points)
-    if not (isinstance(radius, (int, float)) and 0 < radius < np.inf):
+    if not (isinstance(radius, Real) and 0 < radius < np.inf):
         raise ValueError(f'radius must be a positive number, got {radius!r}.')
     rng = np.random.default_rng(check_integer('seed', seed, at_least=0))
     num, d = check_integer('num', num, at_least=1), centers.shape[1]

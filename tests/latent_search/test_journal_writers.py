@@ -1,5 +1,6 @@
 """Several writers of one journal: processes, forks, editors."""
 
+import errno
 import os
 import shutil
 
@@ -206,6 +207,58 @@ def test_a_file_that_something_else_has_changed_is_left_alone(change, path):
             step()
         assert_same(state(search), before)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(number, path, monkeypatch):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr('fcntl.flock', flock)
+        with pytest.raises(OSError, match='is on a file system without locks.*Put it on a local disk'):
+            create_optimizer(None, SQUARE, journal=path)
+
+    create_optimizer(None, SQUARE, journal=path).ask()
+
+
+@pytest.mark.filterwarnings('ignore:flock not supported')
+def test_where_flock_is_missing_a_journal_is_locked_another_way_or_it_is_said(path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr('fcntl.flock', flock)
+    try:
+        search = create_optimizer(None, SQUARE, journal=path)
+    except OSError as error:  # With an older filelock.
+        assert 'is on a file system without locks' in str(error)
+    else:
+        search.tell(search.ask()[0].number, 1.0)
+        search.close()
+        assert len(create_optimizer(None, SQUARE, journal=path).X) == 1
+
+
+def test_a_pipe_is_no_journal(path):
+    os.mkfifo(path)
+
+    with pytest.raises(OSError, match='journal.csv cannot be written: It is not a file'):
+        create_optimizer(None, SQUARE, journal=path)
+
+
+def test_a_loop_of_links_is_no_journal(path):
+    path.symlink_to(path.with_name('other'))
+    path.with_name('other').symlink_to(path)
+
+    with pytest.raises(OSError):
+        create_optimizer(None, SQUARE, journal=path)
+
+
+def test_a_journal_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+
+    create_optimizer(None, SQUARE, journal='~/mine.csv')
+
+    assert (tmp_path / 'mine.csv').exists()
 
 
 def test_a_file_that_something_else_has_deleted(path):

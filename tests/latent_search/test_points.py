@@ -18,6 +18,17 @@ def test_grid():
     np.testing.assert_array_equal(t.max(axis=0), [1, 2])
 
 
+def test_grid_in_one_dimension_and_in_three():
+    gx, t = create_grid([(-1, 1)], points=5)
+    *coordinates, in_three = create_grid([(0, 1), (0, 2), (0, 3)], points=4)
+
+    np.testing.assert_array_equal(t, gx[:, np.newaxis])
+    np.testing.assert_array_equal(gx, [-1, -0.5, 0, 0.5, 1])
+    assert [coordinate.shape for coordinate in coordinates] == [(4, 4, 4)] * 3
+    np.testing.assert_array_equal(in_three.T, [coordinate.ravel() for coordinate in coordinates])
+    np.testing.assert_array_equal(in_three.max(axis=0), [1, 2, 3])
+
+
 def test_top():
     search = run(max_iter=6)
 
@@ -90,6 +101,8 @@ def test_samples_are_uniform_in_the_balls(d):
 
 
 @pytest.mark.parametrize('points, radius, num, message', [
+    ([[0, 0]], '1', 3, 'radius must be a positive number'), ([[0, 0]], None, 3, 'radius must be a positive number'),
+    ([[]], 1, 3, r'shape \(n, d\)'),
     ([[0.0, 0.0]], 0, 5, 'radius must be a positive number, got 0'), ([[0.0, 0.0]], np.nan, 5, 'radius must be'),
     ([[0.0, 0.0]], np.inf, 5, 'radius must be'), ([[0.0, 0.0]], 1, 0, 'num must be an integer of at least 1'),
     ([0.0, 0.0], 1, 5, 'Points must be numbers'), ([[np.nan]], 1, 5, 'Points must be finite')])

@@ -247,3 +247,15 @@ def test_a_value_may_be_a_number_in_any_form(value):
     search.tell(1, value)
 
     assert search.fx_opt == float(np.ravel(value)[0])
+
+
+def test_a_value_may_be_a_small_float_of_a_network():
+    """As PyTorch, JAX and TensorFlow have them, which NumPy does not know."""
+    bfloat16 = pytest.importorskip('ml_dtypes').bfloat16
+    search = create_optimizer(None, SQUARE)
+    search.ask(2)
+
+    search.tell(1, bfloat16(1.5))
+    search.tell(2, np.array([[0.5]], dtype=bfloat16))
+
+    assert search.Y.tolist() == [[1.5], [0.5]]
