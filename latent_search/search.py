@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from latent_search.events import Event, Experiment, Experiments, Recommendation, note_of, text_of
@@ -203,7 +203,7 @@ class LatentOptimizer:
             for _ in range(q):
                 row = int(rows[self._proposals.candidate(self._experiments, points[rows])])
                 experiments.append(self._propose(points[[row]], row))
-                rows = rows[(points[rows] != points[row]).any(axis=1)]
+                rows = rows[rows != row]
             return experiments
 
     def tell(self, number: int, value: ArrayLike) -> None:
@@ -544,10 +544,16 @@ def _check_failures(failures: Exceptions) -> tuple[type[Exception], ...]:
     return exceptions
 
 
-def _new_rows(points: Array, others: Array) -> np.ndarray:
-    """Which points (n, d) are none of the others (m, d): booleans (n,)."""
+def _new_rows(points: Array, others: Array) -> NDArray[np.bool_]:
+    """Which points (n, d) are none of the others (m, d), and none of those before: booleans (n,)."""
     known = {row.tobytes() for row in others + 0.0}  # −0.0 is 0.0.
-    return np.array([row.tobytes() not in known for row in points + 0.0], dtype=bool)
+    new = np.zeros(len(points), dtype=bool)
+    for i, row in enumerate(points + 0.0):
+        content = row.tobytes()
+        if content not in known:
+            known.add(content)
+            new[i] = True
+    return new
 
 
 def _opened(path: os.PathLike[str] | str, settings: Settings) -> 'Journal':

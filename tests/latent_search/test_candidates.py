@@ -74,6 +74,8 @@ def test_what_is_known_pending_failed_or_there_twice_is_not_chosen(library):
 
     chosen = {tuple(t[0]) for _, t in (first, *rest)}
     assert chosen == {tuple(t) for t in few[2:6]}
+    with pytest.raises(ValueError, match='3 experiments are to be chosen, and 2 of the 3 candidates are'):
+        create_optimizer(None, SQUARE).ask(3, candidates=[[1, 1], [0, 0], [1, 1]])
     with pytest.raises(ValueError, match='1 experiments are to be chosen, and 0 of the 9 candidates are feasible and'):
         search.ask(candidates=few)
 
