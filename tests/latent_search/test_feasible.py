@@ -15,8 +15,8 @@ PARTS = {'simplex': (20, lambda u: u.sum(axis=1) <= 1),
 
 
 @pytest.mark.parametrize('part', PARTS)
-@pytest.mark.parametrize('settings', [{}, {'noisy': True}, {'lower_bound': lambda t: np.full((len(t), 1), -9.0)}],
-                         ids=' '.join)
+@pytest.mark.parametrize('settings', [{}, *(pytest.param(settings, marks=pytest.mark.slow) for settings in (
+    {'noisy': True}, {'lower_bound': lambda t: np.full((len(t), 1), -9.0)}))], ids=' '.join)
 def test_no_experiment_is_wasted(part, settings):
     d, feasible = PARTS[part]
     search = create_optimizer(lambda t: -t[0, 0] + t[0, 1:].sum() / 10, [(0, 1)] * d, **settings, feasible=feasible)
@@ -45,7 +45,7 @@ def test_points_are_all_over_the_part(part):
 
 def test_an_optimum_at_the_border_of_the_part_is_found():
     """Of −x − y where x + y ≤ 1: any point of the line."""
-    for seed in range(3):
+    for seed in range(2):
         search = create_optimizer(lambda t: -t.sum() + (t[0, 0] - 0.3) ** 2, [(0, 1)] * 2, seed,
                                   feasible=lambda t: t.sum(axis=1) <= 1)
         search.run(25)

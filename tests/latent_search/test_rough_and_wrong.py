@@ -75,7 +75,7 @@ def test_no_value_is_an_outlier_where_most_are_equal(values):
 
 
 @pytest.mark.parametrize('bound', [None, lambda t: np.full((len(t), 1), -0.5)])
-@pytest.mark.parametrize('wrong', [100.0, 1e4, -100.0])
+@pytest.mark.parametrize('wrong', [1e4, *(pytest.param(wrong, marks=pytest.mark.slow) for wrong in (100.0, -100.0))])
 def test_a_wrong_value_does_not_change_what_is_recommended(wrong, bound):
     distances = []
     for seed in range(3):
@@ -108,7 +108,7 @@ def test_a_search_leaves_the_step_of_the_best_value():
     def steps(t):
         return smooth(BOX[:2, 0] + np.ptp(BOX[:2], axis=1) * (np.floor(8 * to_unit_box(t)) + 0.5) / 8)
 
-    searches = [create_optimizer(steps, BOX[:2], seed) for seed in range(4)]
+    searches = [create_optimizer(steps, BOX[:2], seed) for seed in range(2)]
     for search in searches:
         search.run(40)
 
