@@ -62,13 +62,10 @@ class LockedFile:
                 raise OSError(errno.EINVAL, 'It is not a file')
             with postponed():
                 self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise self._in_use() from error
-        except (OSError, NotImplementedError) as error:  # The second is filelock's, of a missing flock.
-            if isinstance(error, OSError) and error.errno not in _no_locks:
-                raise self._cannot_be_written(error) from error
-            raise OSError(errno.ENOLCK, f'The journal {self.path} is on a file system without locks, where two '
-                          'processes could spoil it. Put it on a local disk, and copy it afterwards.') from error
+        except (Timeout, NotImplementedError) as error:  # Older versions of filelock say the first of all errors.
+            raise (self._in_use() if _has_locks(Path(self._lock.lock_file)) else self._without_locks()) from error
+        except OSError as error:
+            raise (self._without_locks() if error.errno in _no_locks else self._cannot_be_written(error)) from error
         self._open[self.path] = self
 
     def close(self) -> None:
@@ -249,6 +246,10 @@ class LockedFile:
         return JournalInUseError(f'The journal {self.path} is in use by another process. Stop that one, or give this '
                                  'search a journal of its own.')
 
+    def _without_locks(self) -> OSError:
+        return OSError(errno.ENOLCK, f'The journal {self.path} is on a file system without locks, where two processes '
+                       'could spoil it. Put it on a local disk, and copy it afterwards.')
+
     def _was_changed(self) -> OSError:
         return OSError(f'The journal {self.path} was changed while a search had it open, so nothing was added to it. '
                        'Create the search again, which reads it anew, and do the last step again.')
@@ -261,6 +262,18 @@ class LockedFile:
 
 # What systems say where a file system has no locks.
 _no_locks = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def _has_locks(path: Path) -> bool:
+    """Whether the file system of a file has locks, be it locked or not."""
+    if sys.platform == 'win32':
+        return True
+    try:
+        with FileIO(path) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _no_locks
+    return True
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
