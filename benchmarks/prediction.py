@@ -1,9 +1,9 @@
 """Measures what a prediction is worth: the article's searches, of which the joint predictor's objective is a guess.
 
-`make bench` runs this after the others. The objective decodes a point and reads the image with the classifier; the
-predictions are the objective by the joint predictor, the same negated, and random waves. Searches that an interrupted
-run has finished, in build/bench, are read back. The table is printed, written to benchmarks/results/prediction.csv,
-and from there into the pages.
+`make bench` runs this after the others. All know the prior as lower bound. The objective decodes a point and reads the
+image with the classifier; the predictions are the objective by the joint predictor, the same negated, and random waves.
+Searches that an interrupted run has finished, in build/bench, are read back. The table is printed, written to
+benchmarks/results/prediction.csv, and from there into the pages.
 """
 
 import argparse
@@ -39,12 +39,11 @@ def waves_for(target):
 
 predictions = {'none': lambda target: None, 'the joint predictor': predictor_for, 'the same, negated': negated_for,
                'random waves': waves_for}
-bounds = {'the prior as bound': nll_prior, 'no bound': None}
 
 
-def search(prediction, bound, target, seed):
+def search(prediction, target, seed):
     """Values (budget,) of one search."""
-    found = create_optimizer(objective_for(target), domain, seed, lower_bound=bounds[bound],
+    found = create_optimizer(objective_for(target), domain, seed, lower_bound=nll_prior,
                              prediction=predictions[prediction](target))
     with threadpool_limits(1):
         while len(found.X) < budget:
@@ -52,10 +51,10 @@ def search(prediction, bound, target, seed):
     return found.Y[:, 0]
 
 
-def regrets(prediction, bound, seed, n_jobs):
+def regrets(prediction, seed, n_jobs):
     """The regret after each evaluation, (10, budget)."""
-    values = kept(search_name('prediction', f'ours, {prediction}, {bound}', seed), lambda: {'values': Parallel(n_jobs)(
-        delayed(search)(prediction, bound, target, seed) for target in range(10))})['values']
+    values = kept(search_name('prediction', f'ours, {prediction}', seed), lambda: {'values': Parallel(n_jobs)(
+        delayed(search)(prediction, target, seed) for target in range(10))})['values']
     return np.minimum.accumulate(values, axis=1) - minima_of(in_two)[:, np.newaxis]
 
 
@@ -66,12 +65,11 @@ def main():
     arguments = parser.parse_args()
 
     rows = []
-    for bound in bounds:
-        for prediction in predictions:
-            found = np.vstack([regrets(prediction, bound, seed, arguments.jobs) for seed in range(arguments.seeds)])
-            needed = (np.c_[found, np.zeros(len(found))] < 0.1).argmax(axis=1) + 1
-            rows.append([f'{prediction}, {bound}', *(f'> {budget}' if number > budget else f'{number:g}' for number in (
-                np.median(needed), np.quantile(needed, 0.9))), *spread_of(found[:, -1])])
+    for prediction in predictions:
+        found = np.vstack([regrets(prediction, seed, arguments.jobs) for seed in range(arguments.seeds)])
+        needed = (np.c_[found, np.zeros(len(found))] < 0.1).argmax(axis=1) + 1
+        rows.append([prediction, *(f'> {budget}' if number > budget else f'{number:g}' for number in (
+            np.median(needed), np.quantile(needed, 0.9))), *spread_of(found[:, -1])])
     write('prediction', ['prediction', 'evaluations to 0.1 nats, median', '90th percentile', 'searches',
                          'regret, median', 'regret, 90th percentile', 'regret, worst'], rows)
     update_pages()
