@@ -58,6 +58,8 @@ class LockedFile:
         try:
             if not self.path.parent.is_dir():  # The lock would make it, also where its name has a typing error.
                 raise FileNotFoundError(errno.ENOENT, 'There is no such folder')
+            if self.path.is_symlink():  # With all links resolved it is one of a loop.
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # Such as a pipe.
                 raise OSError(errno.EINVAL, 'It is not a file')
             with postponed():
