@@ -178,16 +178,13 @@ class Model:
             process = GaussianProcess(likelihood, parameters, outcome.variance_factor, trend, kind.rough)
             if value < lowest and (trend is None or process.mean_weights[1] > 0):
                 lowest, self.kind, self.outcome, self.process = value, kind, outcome, process
-        centered, observed = self.process.u, self.process.y
-        means = self.outcome.improved(self.process.means(), *self._std_at(centered + 0.5))
+        observed, chosen = self.process.y, self.process.u + 0.5
+        means = self.outcome.improved(self.process.means(), self.process.predict(chosen)[1], chosen)
         if len(pending):
             self.process.believe(pending)
             means = np.r_[means, self.outcome.improved(*self.process.predict(pending), pending)]
         self.incumbent = float(means.min())
         self.spread = self.outcome.spread((without_outliers(y) if self.kind.noisy else y) / self.unit, observed)
-
-    def _std_at(self, u: Array) -> tuple[Array, Array]:
-        return self.process.predict(u)[1], u
 
     def _fits(self, kinds: Sequence[Kind],
               hyperparameters: Hyperparameters) -> Iterator[tuple[Kind, Likelihood, Array]]:
