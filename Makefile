@@ -89,7 +89,7 @@ test-pages: $(EXPLORER)
 explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browser
 	@echo 'Page to explore: $(CURDIR)/$(EXPLORER)'
 
-$(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.npz digits/*.py latent_search/*.py)
+$(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.npz digits/*.py networks/*.py latent_search/*.py)
 	@$(BIN)/python explorer/explore.py
 
 lab: $(INSTALLED)  ## open the main notebook in JupyterLab

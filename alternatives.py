@@ -10,14 +10,14 @@ from functools import lru_cache
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import keras, layers, ops, set_random_seed, value_and_gradient
 from digits.data import check_data, check_images, check_labels, check_target, image_shape, num_labels, one_hot
-from digits.measures import predict
-from digits.pretrained import load_weights
-from digits.training import fit
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer, check_points
 from latent_search.threads import limit_threads
+from networks.backend import keras, layers, ops, set_random_seed, value_and_gradient
+from networks.prediction import predict
+from networks.pretrained import load_weights
+from networks.training import fit
 from vae_opt_util import (
     VAE_RECIPE,
     computed_in_model,

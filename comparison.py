@@ -16,10 +16,11 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from digits.data import num_labels
-from digits.measures import median_and_spread, predict
+from digits.measures import median_and_spread
 from latent_search.figures import colors, describe
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
+from networks.prediction import predict
 
 results_dir = Path(__file__).resolve().parent / 'benchmarks' / 'results'
 

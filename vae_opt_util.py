@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.backend import Conv2DTranspose, keras, layers, ops, set_random_seed
 from digits.data import check_data, check_images, check_labels, image_shape, num_labels
-from digits.measures import encode, predict
-from digits.pretrained import load_weights, models_dir
-from digits.training import Recipe, fit
+from digits.measures import encode
 from latent_search.points import check_integer
+from networks.backend import Conv2DTranspose, keras, layers, ops, set_random_seed
+from networks.prediction import predict
+from networks.pretrained import load_weights, models_dir
+from networks.training import Recipe, fit
 
 _root = Path(__file__).resolve().parent
 
@@ -349,7 +350,7 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
 
 
 def load_pretrained(name, folder=models_dir):
-    """Builds one of `MODELS` and loads its pretrained weights; see `digits.pretrained.load_weights`.
+    """Builds one of `MODELS` and loads its pretrained weights; see `networks.pretrained.load_weights`.
 
     Args:
         name: a key of `MODELS`.

@@ -5,8 +5,9 @@ from landscapes import box, budget, models
 from tables import fixed, with_those_of_before, write_file
 
 from comparison import median_regret
-from digits.measures import mean_pixel_distance, predict
+from digits.measures import mean_pixel_distance
 from latent_search import distinct_distance, top
+from networks.prediction import predict
 
 of_best_header = ['judge: ten best', 'judge: ten best distinct', 'pixel distance: ten best',
                   'pixel distance: ten best distinct']

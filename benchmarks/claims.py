@@ -6,9 +6,10 @@ from landscapes import domain, in_two, models
 from runs import run_seeds
 from tables import write
 
-from digits.measures import median_and_spread, predict
+from digits.measures import median_and_spread
 from digits.objectives import nll_all_targets
 from latent_search import create_grid, top
+from networks.prediction import predict
 
 methods = "GPyOpt, article's settings", 'ours'
 

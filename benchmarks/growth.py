@@ -11,9 +11,9 @@ from peers import gpyopt, ours, without_bound
 from tables import fixed, write
 from threadpoolctl import threadpool_limits
 
-from digits.pretrained import models_dir
 from latent_search.figures import colors as label_colors
 from latent_search.files import replace_file
+from networks.pretrained import models_dir
 
 # For each search: the function, the latent space, and the number of evaluations.
 searches = {'ours': (ours, in_two, 2000), 'ours, ten dimensions': (ours, in_ten, 2000),

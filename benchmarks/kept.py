@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import latent_search
-from digits.pretrained import models_dir
 from latent_search.files import replace_file
+from networks.pretrained import models_dir
 from vae_opt_util import build_dir
 
 bench_dir = build_dir / 'bench'

@@ -8,7 +8,7 @@ from kept import kept, models_version
 from scipy.optimize import minimize
 
 from digits.data import load_data
-from digits.measures import encode, latent_bounds, predict
+from digits.measures import encode, latent_bounds
 from digits.objectives import (
     create_decode_classify,
     create_nll,
@@ -17,6 +17,7 @@ from digits.objectives import (
     nll_minima,
 )
 from latent_search import create_grid
+from networks.prediction import predict
 from vae_opt_util import load_pretrained
 
 domain = np.array([(-4.0, 4.0)] * 2)

@@ -22,11 +22,11 @@ from peers import botorch, cma_es, ours, turbo, uniform, without_bound
 from tables import update_pages, with_those_of_before, write
 from threadpoolctl import threadpool_limits
 
-from digits.backend import keras, layers, set_random_seed
 from digits.data import image_shape, load_data
 from digits.measures import encode, latent_bounds
 from digits.objectives import create_decode_classify, create_nll
-from digits.pretrained import load_weights, save_weights
+from networks.backend import keras, layers, set_random_seed
+from networks.pretrained import load_weights, save_weights
 from vae_opt_util import computed_in_model, create_joint_model, create_sampler, load_pretrained
 
 budget = 80

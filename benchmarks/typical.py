@@ -15,9 +15,10 @@ from landscapes import box, budget, in_ten, in_two, models
 from tables import update_pages, write
 
 from digits.data import load_data
-from digits.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread, predict
+from digits.measures import create_features, frechet_distance, mean_pixel_distance, median_and_spread
 from digits.objectives import create_nll, nll_norm, nll_prior
 from latent_search import create_optimizer, top
+from networks.prediction import predict
 
 header = ['ten best distinct', 'searches', 'read as the target by the judge', '… of the worst target',
           'distance of two images, pixels', 'Fréchet distance', 'distance from the origin']

@@ -1,1 +1,1 @@
-"""Digits and their models: data, Keras, training, pretrained models, measures and figures. Nothing here searches."""
+"""Images of digits: data, objectives, measures and figures. Nothing here searches."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.files import check_path, read_arrays
 from latent_search.points import check_integer
+from networks.files import check_path, read_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _read_mnist_npz(path, named_by):
 
 
 def _download_mnist():
-    from digits.backend import keras  # Only this needs Keras, which takes seconds to start.
+    from networks.backend import keras  # Only this needs Keras, which takes seconds to start.
 
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # Seconds. Without it a network that swallows packets hangs for minutes.

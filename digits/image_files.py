@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from digits.data import check_images
-from digits.files import check_path
 from latent_search.files import replace_file
 from latent_search.points import check_points
+from networks.files import check_path
 
 _sheet, _table = 'all.png', 'images.csv'
 _record = 'sha256 of the files of save_images'  # In the sheet; its own is of its pixels.

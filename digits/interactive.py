@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from digits.data import check_target, num_labels
-from digits.measures import predict
 from digits.objectives import nll_of_probs
 from latent_search.figures import colors as label_colors
 from latent_search.figures import describe
+from networks.prediction import predict
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Widgets

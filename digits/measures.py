@@ -1,49 +1,13 @@
 """Measures of latent spaces and of images: accuracy, overlap of labels, diversity, realism."""
 
-import sys
 from functools import lru_cache
 
 import numpy as np
-from tqdm import tqdm
 
-from digits.backend import compiling_is_expected, keras
 from digits.data import check_images, choose_per_label, num_labels
 from latent_search.points import check_integer, check_points, sample_around, top
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Calls of models
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def predict(model, x, description, batch_size=500):
-    """Calls a Keras model on all of `x`, a batch at a time; shows a progress bar if that takes more than a second.
-
-    Args:
-        model: a Keras model.
-        x: array (n, …) of its inputs, or a list of arrays where the model has several. Numbers become float32.
-        description: what the progress bar says.
-        batch_size: rows a call.
-
-    Returns:
-        An array (n, …), or a list of arrays where the model has several outputs.
-
-    Raises:
-        ValueError: `x` has no rows.
-    """
-    inputs = [np.asarray(of_input, dtype='float32') for of_input in (x if isinstance(x, list) else [x])]
-    if len(inputs[0]) == 0:
-        raise ValueError(f'There is nothing to {description}: got an array with shape {inputs[0].shape}.')
-    batches = []
-    with compiling_is_expected(), \
-            tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:
-        for start in range(0, len(inputs[0]), batch_size):
-            batch = [of_input[start:start + batch_size] for of_input in inputs]
-            # Keras's `predict` sets up a data pipeline at each call, which makes a single point dozens of times slower.
-            batches.append(model.predict_on_batch(batch if isinstance(model.input, list) else batch[0]))
-            bar.update(len(batch[0]))
-    if isinstance(batches[0], list):
-        return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
-    return np.concatenate(batches)
+from networks.backend import keras
+from networks.prediction import predict
 
 
 def encode(x, model):

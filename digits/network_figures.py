@@ -5,8 +5,8 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from digits.backend import keras
 from latent_search.figures import describe
+from networks.backend import keras
 
 _colors = {'InputLayer': 'white', 'Conv2D': 'skyblue', 'Conv2DTranspose': 'steelblue', 'Dense': 'orange',
            'MaxPooling2D': 'khaki'}

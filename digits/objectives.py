@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import gammaln
 
-from digits.backend import keras, ops, value_and_gradient
 from digits.data import check_target, num_labels
-from digits.measures import predict
 from latent_search.points import check_points
+from networks.backend import keras, ops, value_and_gradient
+from networks.prediction import predict
 
 # The article's floor under a probability. It caps the label's term at −log 1e-8 = 18.4 nats.
 probability_floor = 1e-8

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from digits.backend import value_and_gradient
 from digits.data import check_images
-from digits.measures import encode, predict
+from digits.measures import encode
 from latent_search.points import check_integer, check_points, create_grid
+from networks.backend import value_and_gradient
+from networks.prediction import predict
 
 
 def create_value_with_gradient(predictor):

@@ -11,11 +11,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from digits.backend import layers
 from digits.data import num_labels
 from digits.objectives import create_decode_classify, create_nll, nll_all_targets, nll_prior, probability_floor
 from latent_search import create_grid, create_optimizer, run_searches
 from latent_search.files import replace_file
+from networks.backend import layers
 from vae_opt_util import MODELS, build_dir, label_accuracy, load_pretrained
 
 VAES = {'vae-predictor-off': 'without predictor', 'vae-predictor-softmax': 'with classifier',

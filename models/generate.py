@@ -24,8 +24,8 @@ max_iter = 46
 
 def by_search(digit, num, seed):
     """The best distinct points of a search for a digit: images, points, and their values as a column."""
-    from digits.measures import predict
     from digits.objectives import create_decode_classify, create_nll, nll_prior
+    from networks.prediction import predict
     from vae_opt_util import load_pretrained
 
     decoder = load_pretrained('vae-predictor-softmax').get_layer('decoder')
@@ -77,7 +77,7 @@ def make(digit, by, num, seed, folder):
     print(f'Loading the models for a {digit} by {by} ...', flush=True)
     # Keras takes seconds to load. A mistake in the command should not have to wait for it.
     from digits.image_files import save_images
-    from digits.measures import predict
+    from networks.prediction import predict
     from vae_opt_util import build_dir, load_pretrained
 
     folder = folder or build_dir / 'images' / f'{digit}-{by}'

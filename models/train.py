@@ -12,10 +12,10 @@ from alternatives import (
     train_conditional_vae,
     train_latent_constraints,
 )
-from digits.backend import keras, native_precision
 from digits.data import load_data
-from digits.measures import predict
-from digits.pretrained import save_weights, versions
+from networks.backend import keras, native_precision
+from networks.prediction import predict
+from networks.pretrained import save_weights, versions
 from vae_opt_util import MODELS, checkpoints_dir, evaluate, load_pretrained, train
 
 NAMES = [*MODELS, 'vae-conditional', 'latent-constraints']

@@ -12,8 +12,8 @@ from alternatives import (
     train_conditional_vae,
 )
 from digits.data import one_hot
-from digits.measures import predict
-from digits.training import Recipe
+from networks.prediction import predict
+from networks.training import Recipe
 
 
 def test_sample_prior():

@@ -17,8 +17,8 @@ from alternatives import (
     sample_prior,
     train_latent_constraints,
 )
-from digits.backend import keras
 from digits.data import one_hot
+from networks.backend import keras
 from vae_opt_util import create_model
 
 

@@ -13,7 +13,7 @@ from comparison import (
     run_methods,
     training_seconds,
 )
-from digits.backend import keras, layers
+from networks.backend import keras, layers
 
 
 def run(label, num=2, seconds=0.25, value=None):

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from digits.measures import assess_top, mean_pixel_distance, predict
+from digits.measures import assess_top, mean_pixel_distance
 from digits.objectives import nll_prior
 from latent_search import top
+from networks.prediction import predict
 from vae_opt_util import create_classifier, create_decoder, create_judge
 
 

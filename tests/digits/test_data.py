@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
-from digits.backend import keras
 from digits.data import (
     MNIST_SHA256,
     DataUnavailableError,
@@ -23,6 +22,7 @@ from digits.data import (
     load_mnist,
     one_hot,
 )
+from networks.backend import keras
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from notebook_helpers import notebook_runner
 
 from digits.interactive import InteractiveFigure, explore_latent_space, plot_point
-from digits.measures import predict
 from digits.objectives import nll_all_targets
 from latent_search import create_grid
 from latent_search.figures import describe
+from networks.prediction import predict
 
 GX, GY, GRID = create_grid([(-4, 4), (-3, 3)], 20)
 NLL = 2 + np.abs(GRID - (1, 0)).sum(axis=1)

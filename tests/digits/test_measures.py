@@ -4,7 +4,6 @@ import time
 import numpy as np
 import pytest
 
-from digits.backend import keras, layers
 from digits.measures import (
     assess_around,
     encode,
@@ -17,6 +16,7 @@ from digits.measures import (
     widest_radius,
 )
 from latent_search.points import sample_around
+from networks.backend import keras, layers
 from vae_opt_util import create_model
 
 pytestmark = pytest.mark.backends

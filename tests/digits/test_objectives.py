@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.stats import chi, multivariate_normal
 
-from digits.backend import keras, layers
 from digits.objectives import (
     create_decode_classify,
     create_nll,
@@ -14,6 +13,7 @@ from digits.objectives import (
     probability_floor,
 )
 from latent_search import create_grid
+from networks.backend import keras, layers
 from vae_opt_util import create_classifier, create_decoder, create_predictor
 
 pytestmark = pytest.mark.backends

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from digits.measures import encode, predict
+from digits.measures import encode
 from digits.walks import create_value_with_gradient, gradient_paths, interpolate, walk_along_value
+from networks.prediction import predict
 
 
 def bowl(t):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from digits.data import one_hot
-from digits.measures import predict
 from digits.objectives import create_decode_classify, create_nll
+from networks.prediction import predict
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from notebook_helpers import MAIN, ROOT, check_page, code_cells, parameters, printed, read, run_main_notebook
 
-import digits.measures
 from digits import objectives
-from digits.backend import keras
-from digits.pretrained import load_weights
+from networks import prediction
+from networks.backend import keras
+from networks.pretrained import load_weights
 from vae_opt_util import create_joint_model, create_predictor, vae_loss
 
 
@@ -72,7 +72,7 @@ def test_objectives_are_those_of_the_package(defined, pretrained, rng, monkeypat
     monkeypatch.setattr(keras.Model, 'predict_on_batch',
                         lambda model, x: called.append(len(x)) or predict_on_batch(model, x))
     defined['nll'](t[:1], 4)
-    assert called == [1] and defined['predict'] is digits.measures.predict
+    assert called == [1] and defined['predict'] is prediction.predict
 
 
 def test_parameters_of_the_main_notebook():

@@ -27,10 +27,10 @@ figures.plot_experiments(search.events, 'nine').savefig('nine.png')
 
 LOAD = """
 import alternatives
-import digits.pretrained
+import networks.pretrained
 from vae_opt_util import MODELS, load_pretrained
 
-assert 'site-packages' in str(digits.pretrained.models_dir)
+assert 'site-packages' in str(networks.pretrained.models_dir)
 for model in (*map(load_pretrained, MODELS), alternatives.load_conditional_vae(),
               alternatives.load_latent_constraints()):
     assert model.count_params() > 1000
@@ -77,8 +77,8 @@ def test_wheel_has_the_models_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {path.name for path in (ROOT / 'models').glob('*.npz')} == {
-        name.removeprefix('digits/models/') for name in names if name.endswith('.npz')}
-    assert 'digits/models/manifest.json' in names and 'latent_search/py.typed' in names
+        name.removeprefix('networks/models/') for name in names if name.endswith('.npz')}
+    assert 'networks/models/manifest.json' in names and 'latent_search/py.typed' in names
     assert not [name for name in names if 'test' in name.split('/')[0]]
 
 

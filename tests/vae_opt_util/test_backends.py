@@ -21,8 +21,8 @@ import sys
 import numpy as np
 
 from alternatives import load_conditional_vae, load_latent_constraints
-from digits.backend import keras
-from digits.measures import predict
+from networks.backend import keras
+from networks.prediction import predict
 from vae_opt_util import MODELS, load_pretrained
 
 rng = np.random.default_rng(0)
@@ -42,7 +42,7 @@ np.savez(sys.argv[1], backend=keras.backend.backend(), **outputs)
 CURVE = """
 import json
 
-from digits.backend import keras
+from networks.backend import keras
 from digits.data import Data, load_data
 from vae_opt_util import MODELS, train
 

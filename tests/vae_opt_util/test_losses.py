@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from digits.backend import keras
+from networks.backend import keras
 from vae_opt_util import kl_divergence, reconstruction_loss
 
 pytestmark = pytest.mark.backends

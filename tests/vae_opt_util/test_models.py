@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from alternatives import create_conditional_decoder, create_conditional_encoder
-from digits.backend import keras
+from networks.backend import keras
 from vae_opt_util import (
     MODELS,
     create_classifier,

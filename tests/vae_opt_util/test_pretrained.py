@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from alternatives import evaluate_conditional_vae, evaluate_latent_constraints
-from digits.measures import predict
-from digits.pretrained import load_manifest, load_weights, models_dir, save_weights
+from networks.prediction import predict
+from networks.pretrained import load_manifest, load_weights, models_dir, save_weights
 from vae_opt_util import MODELS, create_model, evaluate, label_accuracy, load_pretrained, reconstruct
 
 NAMES = [*MODELS, 'vae-conditional', 'latent-constraints']

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from alternatives import train_conditional_vae
-from digits.backend import Conv2DTranspose, keras, layers, native_precision
-from digits.measures import predict
-from digits.training import Checkpoint, Recipe
 from latent_search import Interrupted
+from networks.backend import Conv2DTranspose, keras, layers, native_precision
+from networks.prediction import predict
+from networks.training import Checkpoint, Recipe
 from vae_opt_util import (
     ARTICLE_RECIPE,
     MODELS,

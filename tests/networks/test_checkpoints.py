@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from digits.backend import keras, layers
-from digits.training import Checkpoint, Recipe
+from networks.backend import keras, layers
+from networks.training import Checkpoint, Recipe
 
 
 def trained_model(seed, units=4):

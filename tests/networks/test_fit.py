@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from digits.backend import keras, layers
-from digits.training import Checkpoint, Recipe, batches, fit
 from latent_search import Interrupted
+from networks.backend import keras, layers
+from networks.training import Checkpoint, Recipe, batches, fit
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_batches_follow_the_orders_of_the_epochs():
 def test_order_depends_on_seed_and_epoch(examples, monkeypatch):
     orders = {}
     for seed in (1, 2):
-        monkeypatch.setattr('digits.training.batches',
+        monkeypatch.setattr('networks.training.batches',
                             lambda *given, seed=seed: orders.update({seed: given[-1]}) or batches(*given))
         trained(examples, seed=seed)
 

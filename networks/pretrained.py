@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.backend import keras
-from digits.files import check_path, read_arrays
 from latent_search.files import replace_files
+from networks.backend import keras
+from networks.files import check_path, read_arrays
 
 _here = Path(__file__).resolve().parent
 _checkout = _here.parent / 'models'

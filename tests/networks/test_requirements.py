@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.requirements import check_requirements, lower_bounds
+from networks.requirements import check_requirements, lower_bounds
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +75,7 @@ def test_stated_bounds_are_those_of_the_oldest_set(installed):
 
 def test_is_found_before_keras_is_imported():
     script = ("from importlib import metadata\nmetadata.version = lambda name: '1.0'\nimport sys\n"
-              "try:\n    import digits.backend\nexcept ImportError as error:\n    print(error)\n"
+              "try:\n    import networks.backend\nexcept ImportError as error:\n    print(error)\n"
               "assert 'keras' not in sys.modules")
 
     done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -37,13 +37,13 @@ def run(tmp_path):
 
 
 def test_greetings_are_held_back_and_all_else_is_heard(run):
-    done = run("import digits.backend, os; os.write(2, b'I0000 heard afterwards\\n')")
+    done = run("import networks.backend, os; os.write(2, b'I0000 heard afterwards\\n')")
 
     assert (done.returncode, done.stderr) == (0, 'words of C++\nwords of Python\nI0000 heard afterwards\n')
 
 
 def test_import_that_fails(run):
-    done = run('import digits.backend', FAKE + "raise ImportError('no backend')")
+    done = run('import networks.backend', FAKE + "raise ImportError('no backend')")
 
     assert done.returncode == 1
     assert done.stderr.startswith('words of C++\nwords of Python\n') and 'ImportError: no backend' in done.stderr
@@ -51,7 +51,7 @@ def test_import_that_fails(run):
 
 @pytest.mark.parametrize('before', ['sys.stderr = None', 'os.close(2); sys.stderr = None'])
 def test_starts_whatever_stderr_is(before, run):
-    done = run(f'import os, sys; {before}; import digits.backend; print(1)',
+    done = run(f'import os, sys; {before}; import networks.backend; print(1)',
                FAKE.replace('os.write(2', '(lambda *_: 0)(2').replace('print(', '(lambda *_, **__: 0)('))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
@@ -62,7 +62,7 @@ def test_retracing_warnings_of_users_are_heard(run):
 import logging
 import threading
 
-from digits.backend import compiling_is_expected
+from networks.backend import compiling_is_expected
 
 logger = logging.getLogger('tensorflow')
 

@@ -15,7 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from digits.backend import (
+from latent_search.files import replace_file
+from latent_search.interrupts import interruptible
+from latent_search.points import check_integer
+from networks.backend import (
     compiling_is_expected,
     computing_in,
     keras,
@@ -23,10 +26,7 @@ from digits.backend import (
     set_random_seed,
     without_greetings,
 )
-from digits.files import check_path, read_arrays
-from latent_search.files import replace_file
-from latent_search.interrupts import interruptible
-from latent_search.points import check_integer
+from networks.files import check_path, read_arrays
 
 
 class Recipe(NamedTuple):

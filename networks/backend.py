@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.requirements import check_requirements
+from networks.requirements import check_requirements
 
 check_requirements()
 

@@ -1,0 +1,101 @@
+"""Experiments on molecules: GFN2-xTB (DOI 10.1021/acs.jctc.8b01176), a quantum-chemical method, by `tblite`.
+
+The geometry is a conformer of RDKit, relaxed by the MMFF94 force field. Each takes some 10 ms and depends on the
+molecule alone. About two molecules of a hundred have no conformer, so that the experiment fails.
+
+    dipole('CC#N')              # 3.9, debye
+    hydration_energy('CCO')     # -4.1, kcal/mol
+"""
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from rdkit.rdBase import BlockLogs
+from tblite.exceptions import TBLiteRuntimeError
+from tblite.interface import Calculator
+
+from latent_search.threads import limit_threads
+
+bohr = 0.529177210903  # angstrom
+debye = 0.393430270    # atomic units
+electronvolt, kcal_per_mol = 1 / 27.211386, 1 / 627.509474  # hartree
+
+# In electronvolts. A gap as small as this means that the computation, not the molecule, is wrong.
+_smallest_gap = 1.0
+
+
+class ExperimentError(RuntimeError):
+    """An experiment has no result."""
+
+
+def conformer(smiles):
+    """Atomic numbers, int (n,), and positions in ångström, float64 (n, 3), of a conformer with hydrogen atoms.
+
+    Raises:
+        ExperimentError: RDKit finds none, or the force field does not know the molecule.
+    """
+    with BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        if molecule is None:
+            raise ExperimentError(f'{smiles!r} cannot be parsed as SMILES.')
+        molecule = Chem.AddHs(molecule)
+        if (AllChem.EmbedMolecule(molecule, randomSeed=1) < 0
+                or AllChem.MMFFOptimizeMolecule(molecule, maxIters=1000) < 0):
+            raise ExperimentError(f'{smiles} has no conformer.')
+    return np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()]), molecule.GetConformer().GetPositions()
+
+
+def _single_points(smiles, *solvents):
+    """Results of tblite for a molecule, in a vacuum and then in each solvent: dicts of arrays in atomic units."""
+    numbers, positions = conformer(smiles)
+    results = []
+    for solvent in (None, *solvents):
+        try:
+            with limit_threads(1):  # For matrices this small several threads only wait.
+                calculator = Calculator('GFN2-xTB', numbers, positions / bohr)
+                calculator.set('verbosity', 0)
+                if solvent:
+                    calculator.add('alpb-solvation', solvent)
+                found = calculator.singlepoint().dict()
+        except (TBLiteRuntimeError, RuntimeError) as error:
+            raise ExperimentError(f'The computation for {smiles} fails: {error}') from error
+        if _gap(found) < _smallest_gap * electronvolt:
+            raise ExperimentError(f'The computation for {smiles} cannot be trusted: its gap is below '
+                                  f'{_smallest_gap} eV.')
+        results.append(found)
+    return results
+
+
+def _gap(found):
+    energies, occupations = found['orbital-energies'], found['orbital-occupations']
+    return energies[occupations < 1].min() - energies[occupations >= 1].max()
+
+
+def dipole(smiles):
+    """The dipole moment of a molecule in a vacuum: debye.
+
+    Raises:
+        ExperimentError: it has no conformer, or the computation fails.
+    """
+    found, = _single_points(smiles)
+    return float(np.linalg.norm(found['dipole']) / debye)
+
+
+def gap(smiles):
+    """The energy from the highest occupied to the lowest unoccupied orbital of a molecule in a vacuum: eV.
+
+    Raises:
+        ExperimentError: it has no conformer, or the computation fails.
+    """
+    found, = _single_points(smiles)
+    return float(_gap(found) / electronvolt)
+
+
+def hydration_energy(smiles):
+    """The free energy of a molecule in water less that in a vacuum, by the ALPB model of water: kcal/mol.
+
+    Raises:
+        ExperimentError: it has no conformer, or the computation fails.
+    """
+    vacuum, water = _single_points(smiles, 'water')
+    return float((water['energy'] - vacuum['energy']) / kcal_per_mol)
