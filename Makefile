@@ -8,6 +8,8 @@ RUN_FLAGS :=
 SEED := 0
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Not MOLECULES, which names a file of molecules: a variable of that name would replace the user's.
+WITH_MOLECULES := $(VENV)/with-molecules
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 # Compiles what is used and not all that was installed, once and not in each process of a user who keeps no bytecode.
@@ -32,15 +34,16 @@ NOTEBOOK_PATH := $(firstword $(filter %.ipynb,$(wildcard $(NOTEBOOK) $(NOTEBOOK:
 ifeq ($(NOTEBOOK_PATH),)
 $(error There is no notebook '$(NOTEBOOK)', but there are $(basename $(notdir $(wildcard notebooks/*.ipynb))))
 endif
+NEEDED := $(if $(filter molecules.ipynb,$(notdir $(NOTEBOOK_PATH))),$(WITH_MOLECULES),$(INSTALLED))
 comma := ,
 
 .PHONY: help run test test-quick test-all test-long test-oldest test-backends test-outputs test-jax test-torch test-browser \
-    test-pages lab explore images train bench bench-training notebook docs clean
+    test-pages lab explore images train train-molecules bench bench-training notebook docs clean
 
 help:
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
-run: $(INSTALLED)  ## execute the main notebook and leave a page to look at; another one: make run NOTEBOOK=alternatives
+run: $(NEEDED)  ## execute the main notebook and leave a page to look at; another one: make run NOTEBOOK=alternatives
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK_PATH) $(RUN_FLAGS)
 
 test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
@@ -51,7 +54,8 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 test-quick: $(INSTALLED)
 	$(PYTEST) 2 -m 'not slow'
 
-test-all: test  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
+test-all: $(WITH_MOLECULES)  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
+	@$(MAKE) test
 	$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c constraints.txt
 	@$(COMPILE) 'import dask.distributed, jax, torch'
 	$(MAKE) --jobs 3 --output-sync test-long test-jax test-torch $(if $(CHROMIUM),test-pages)
@@ -61,8 +65,8 @@ test-long:
 	$(PYTEST) 2 -m 'slow and not browser'
 
 test-oldest:  ## run the quick tests and the main notebook with the oldest versions, on Python 3.11
-	@$(MAKE) test-quick run VENV=build/oldest PYTHON=python3.11 CONSTRAINTS=constraints-oldest.txt \
-	    RUN_FLAGS='--set dataset=digits'
+	@$(MAKE) build/oldest/with-molecules test-quick run VENV=build/oldest PYTHON=python3.11 \
+	    CONSTRAINTS=constraints-oldest.txt RUN_FLAGS='--set dataset=digits'
 
 test-backends: $(INSTALLED)  ## install JAX and PyTorch, compare their outputs with TensorFlow's, run some tests on each
 	$(BIN)/$(PIP) -e '.[backends]' -c constraints.txt
@@ -92,7 +96,7 @@ explore: $(EXPLORER)  ## write a page to move over the latent spaces in a browse
 $(EXPLORER): $(INSTALLED) vae_opt_util.py $(wildcard explorer/* models/*.npz digits/*.py networks/*.py latent_search/*.py)
 	@$(BIN)/python explorer/explore.py
 
-lab: $(INSTALLED)  ## open the main notebook in JupyterLab
+lab: $(NEEDED)  ## open the main notebook in JupyterLab
 	@if [ "$$(id -u)" = 0 ] && [ -z '$(JUPYTER_FLAGS)' ]; then \
 	    echo 'JupyterLab refuses to run as root. If you want that: make lab JUPYTER_FLAGS=--allow-root'; exit 1; fi
 	@echo 'JupyterLab opens $(NOTEBOOK_PATH). Ctrl-C ends it.'
@@ -104,6 +108,10 @@ images: $(INSTALLED)  ## save images of a digit and a table of their points: mak
 
 train: $(INSTALLED)  ## train the pretrained models again, on MNIST
 	$(BIN)/python models/train.py
+	$(BIN)/python benchmarks/tables.py
+
+train-molecules: $(WITH_MOLECULES)  ## train the models of molecules again: make train-molecules MOLECULES=PATH
+	$(BIN)/python models/train_molecules.py
 	$(BIN)/python benchmarks/tables.py
 
 bench: build/bench-venv/installed  ## compare searches, and write their tables and figures in docs/
@@ -120,7 +128,7 @@ build/bench-venv/installed: benchmarks/requirements.txt constraints.txt
 	$(call install,$<,constraints.txt)
 	@mv $(@D)/unfinished $@
 
-notebook: $(INSTALLED)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
+notebook: $(WITH_MOLECULES)  ## execute all notebooks on MNIST and store their outputs in them, and their figures in docs/
 	rm -rf build/journals
 	for notebook in notebooks/*.ipynb; do $(BIN)/python notebooks/run.py $$notebook --in-place || exit 1; done
 	TQDM_DISABLE=1 $(BIN)/python benchmarks/gallery.py
@@ -139,3 +147,9 @@ $(INSTALLED): requirements.txt $(CONSTRAINTS) pyproject.toml
 	$(call install,$<,$(CONSTRAINTS))
 	@$(COMPILE) '$(USED)'
 	@mv $(@D)/unfinished $@
+
+$(WITH_MOLECULES): $(INSTALLED)
+	@echo 'Installing RDKit, SELFIES and tblite for molecules (180 MB; only the first time) ...'
+	@$(BIN)/$(PIP) -e '.[molecules]' -c $(CONSTRAINTS)
+	@$(COMPILE) 'import molecules.experiments, molecules.latent_space'
+	@touch $@

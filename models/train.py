@@ -4,7 +4,6 @@ It goes on where an interrupted run stopped. `python models/train.py classifier 
 """
 
 import argparse
-import time
 
 from alternatives import (
     evaluate_conditional_vae,
@@ -13,9 +12,9 @@ from alternatives import (
     train_latent_constraints,
 )
 from digits.data import load_data
-from networks.backend import keras, native_precision
+from networks.backend import native_precision
 from networks.prediction import predict
-from networks.pretrained import save_weights, versions
+from networks.pretrained import load_manifest, save_trained
 from vae_opt_util import MODELS, checkpoints_dir, evaluate, load_pretrained, train
 
 NAMES = [*MODELS, 'vae-conditional', 'latent-constraints']
@@ -43,24 +42,13 @@ def main():
     parser.add_argument('--seed', type=int, default=0)
     arguments = parser.parse_args()
 
-    backend = keras.backend.backend()
     data = load_data('mnist')
     for name in arguments.names:
         model, history, metrics = train_and_measure(name, data, arguments.seed)
-        metrics = {key: round(value, 4) for key, value in metrics.items()}
-        save_weights(model, name, {
-            'trained': time.strftime('%Y-%m-%d'),
-            'data': f'{data.name}, {len(data.x_train):,} training images',
-            'seed': arguments.seed,
-            'epochs': len(history),
-            'precision': 'float32' if name == 'latent-constraints' else native_precision(),
-            'seconds': round(sum(epoch['seconds'] for epoch in history)),
-            'backend': backend,
-            'versions': versions('keras', backend, 'numpy'),
-            'test_metrics': metrics,
-            'history': [{key: round(value, 4) for key, value in epoch.items()} for epoch in history],
-        })
-        print(f'{name}: {metrics} on the {len(data.x_test):,} test images', flush=True)
+        save_trained(model, name, history, metrics, seed=arguments.seed,
+                     data=f'{data.name}, {len(data.x_train):,} training images',
+                     precision='float32' if name == 'latent-constraints' else native_precision())
+        print(f'{name}: {load_manifest()[name]["test_metrics"]} on test data', flush=True)
 
 
 if __name__ == '__main__':

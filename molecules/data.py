@@ -98,6 +98,16 @@ class _Encoded(NamedTuple):
             return smiles, None, error.kind
 
 
-def held_out(smiles, share=0.04):
-    """Whether each molecule is kept from training: bool (n,). It depends on the molecule alone, and on no order."""
-    return np.array([zlib.crc32(text.encode()) < share * 2 ** 32 for text in smiles])
+def split(smiles):
+    """Which molecules are for training, for choices (validation), and for the last measurement (test).
+
+    Each part depends on the molecule alone, and on no order: 92%, 4% and 4% of all.
+
+    Args:
+        smiles: canonical SMILES strings, a list of n.
+
+    Returns:
+        A dict of arrays of bool, (n,), with the keys 'train', 'validation' and 'test'.
+    """
+    place = np.array([zlib.crc32(text.encode()) for text in smiles]) / 2 ** 32
+    return {'train': place >= 0.08, 'validation': (place >= 0.04) & (place < 0.08), 'test': place < 0.04}

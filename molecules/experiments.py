@@ -7,6 +7,8 @@ molecule alone. About two molecules of a hundred have no conformer, so that the 
     hydration_energy('CCO')     # -4.1, kcal/mol
 """
 
+from functools import partial
+
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -15,6 +17,8 @@ from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator
 
 from latent_search.threads import limit_threads
+from molecules.processes import map_molecules
+from molecules.vocabulary import NoMoleculeError, canonical
 
 bohr = 0.529177210903  # angstrom
 debye = 0.393430270    # atomic units
@@ -32,12 +36,17 @@ def conformer(smiles):
     """Atomic numbers, int (n,), and positions in ångström, float64 (n, 3), of a conformer with hydrogen atoms.
 
     Raises:
-        ExperimentError: RDKit finds none, or the force field does not know the molecule.
+        ExperimentError: RDKit finds none, the force field does not know the molecule, or it has charges or unpaired
+            electrons.
     """
+    try:
+        # The conformer depends on the order of the atoms.
+        molecule = Chem.MolFromSmiles(canonical(smiles))
+    except NoMoleculeError as error:
+        raise ExperimentError(str(error)) from error
+    if any(atom.GetFormalCharge() or atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()):
+        raise ExperimentError(f'{smiles} has charges or unpaired electrons, which these experiments do not handle.')
     with BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
-        if molecule is None:
-            raise ExperimentError(f'{smiles!r} cannot be parsed as SMILES.')
         molecule = Chem.AddHs(molecule)
         if (AllChem.EmbedMolecule(molecule, randomSeed=1) < 0
                 or AllChem.MMFFOptimizeMolecule(molecule, maxIters=1000) < 0):
@@ -99,3 +108,21 @@ def hydration_energy(smiles):
     """
     vacuum, water = _single_points(smiles, 'water')
     return float((water['energy'] - vacuum['energy']) / kcal_per_mol)
+
+
+def measure_all(experiment, smiles, description):
+    """Makes an experiment on each of many molecules: float64 (n,), NaN where it fails.
+
+    Args:
+        experiment: a function of a SMILES string, such as `dipole`.
+        smiles: a list of n SMILES strings.
+        description: what the progress bar says.
+    """
+    return np.array(map_molecules(partial(_value_or_nan, experiment), smiles, description))
+
+
+def _value_or_nan(experiment, smiles):
+    try:
+        return experiment(smiles)
+    except ExperimentError:
+        return np.nan

@@ -3,7 +3,7 @@
 Conventions: rows of tokens are int32, (n, length), see `Vocabulary`; points `t` of the latent space are float32,
 (n, latent_dim); losses are in nats.
 
-    model = load_pretrained('molecules-predictor')
+    model = load_pretrained('vae-predictor-linear')
     t = predict(model.get_layer('encoder'), rows, 'encode')[0]
     rows_again = predict(create_generator(model.get_layer('decoder')), t, 'decode')
 """
@@ -23,7 +23,7 @@ RECIPE = Recipe(epochs=12, batch_size=256, learning_rate=0.002, warm_up_steps=30
 
 # A decoder that is given the previous tokens soon ignores `t` where its KL divergence has full weight.
 kl_weight = 0.1
-predictor_weight = 2.0
+predictor_weight = 20.0
 
 
 def create_encoder(vocabulary, latent_dim):
@@ -42,26 +42,27 @@ def create_encoder(vocabulary, latent_dim):
 
 
 def create_decoder(vocabulary, latent_dim):
-    """Creates the recurrent network that maps `t` and the tokens before each to the logits of that token.
+    """Creates the recurrent network that maps `t` (n, latent_dim) and rows of tokens (n, length) to logits.
 
-    Its inputs are `t` (n, latent_dim), and the rows of tokens shifted to the right by one, as `shifted` returns them:
-    teacher forcing. The logits are (n, length, tokens + 1).
+    The logits of a token, (n, length, tokens + 1), depend on `t` and on the tokens before it: teacher forcing.
     """
     t = layers.Input(shape=(latent_dim,), name='t')
-    before = layers.Input(shape=(vocabulary.length,), dtype='int32', name='before')
+    rows = layers.Input(shape=(vocabulary.length,), dtype='int32', name='rows')
 
-    x = layers.Embedding(len(vocabulary.tokens) + 2, 32, name='embedding')(before)
+    x = layers.Embedding(len(vocabulary.tokens) + 1, 32, name='embedding')(rows)
+    x = layers.ZeroPadding1D((1, 0), name='shift')(x)  # Each place gets the token before it, the first one zeros.
+    x = layers.Cropping1D((0, 1), name='crop')(x)
     x = layers.Concatenate(name='inputs')([x, layers.RepeatVector(vocabulary.length, name='repeat')(t)])
     state = layers.Dense(256, activation='tanh', name='state')(t)
-    # Unrolled, each step of it is part of one graph, which takes half the time.
+    # Unrolled, all steps are one graph, which takes half the time.
     x, _ = layers.GRU(256, return_sequences=True, return_state=True, unroll=True, name='gru')(x, initial_state=state)
     x = layers.Dense(len(vocabulary.tokens) + 1, name='logits')(x)
 
-    return keras.Model([t, before], x, name='decoder')
+    return keras.Model([t, rows], x, name='decoder')
 
 
 def create_predictor(latent_dim):
-    """Creates the network that predicts standardized properties (n, 3) from `t_mean` (n, latent_dim)."""
+    """Creates the network that predicts the standardized properties `NAMES` from `t_mean` (n, latent_dim)."""
     t_mean = layers.Input(shape=(latent_dim,), name='t_mean')
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
@@ -69,11 +70,6 @@ def create_predictor(latent_dim):
     x = layers.Dense(len(NAMES), name='properties')(x)
 
     return keras.Model(t_mean, x, name='predictor')
-
-
-def shifted(rows, vocabulary):
-    """Rows of tokens (n, length), moved to the right by one: each place has the token before it, the first a mark."""
-    return ops.pad(rows[:, :-1], ((0, 0), (1, 0)), constant_values=len(vocabulary.tokens) + 1)
 
 
 def reconstruction_loss(rows, logits):
@@ -84,8 +80,8 @@ def reconstruction_loss(rows, logits):
         logits: of the decoder, (n, length, tokens + 1).
     """
     losses = keras.losses.sparse_categorical_crossentropy(rows, logits, from_logits=True)
-    inside = ops.pad(rows[:, :-1], ((0, 0), (1, 0)), constant_values=1) > 0
-    return ops.sum(ops.where(inside, losses, 0.0), axis=-1)
+    is_inside = ops.pad(ops.cast(rows > 0, 'float32')[:, :-1], ((0, 0), (1, 0)), constant_values=1.0)
+    return ops.sum(is_inside * losses, axis=-1)
 
 
 def vae_loss(rows, logits, t_mean, t_log_var):
@@ -108,7 +104,7 @@ def create_joint_model(vocabulary, encoder, decoder, sampler, predictor=None):
     """
     rows = layers.Input(shape=(vocabulary.length,), dtype='int32', name='rows')
     t_mean, t_log_var = encoder(rows)
-    logits = decoder([sampler([t_mean, t_log_var]), shifted(rows, vocabulary)])
+    logits = decoder([sampler([t_mean, t_log_var]), rows])
     outputs = {'vae': vae_loss(rows, logits, t_mean, t_log_var)}
     if predictor is not None:
         outputs['predictor'] = predictor(t_mean)
@@ -121,30 +117,30 @@ def create_generator(decoder):
     A token at a time, it takes the likeliest one.
     """
     t = layers.Input(shape=(decoder.input[0].shape[1],), name='t')
-    length, num_tokens = decoder.output.shape[1:]
     embedding, gru, logits = (decoder.get_layer(name) for name in ('embedding', 'gru', 'logits'))
 
-    state, tokens = decoder.get_layer('state')(t), []
-    token = ops.cast(ops.full_like(t[:, :1], num_tokens), 'int32')
-    is_inside = ops.ones_like(t[:, :1])
-    for _ in range(length):
-        x = ops.concatenate([embedding(token), t[:, np.newaxis]], axis=-1)
-        x, state = gru(x, initial_state=state)
+    state, tokens, is_inside = decoder.get_layer('state')(t), [], ops.ones_like(t[:, :1])
+    embedded = ops.zeros_like(t[:, :1, np.newaxis]) * ops.zeros((embedding.output_dim,))
+    for _ in range(decoder.output.shape[1]):
+        x, state = gru(ops.concatenate([embedded, t[:, np.newaxis]], axis=-1), initial_state=state)
         token = ops.argmax(logits(x), axis=-1)
+        embedded = embedding(token)
         is_inside *= ops.cast(token > 0, 'float32')
         tokens.append(is_inside * ops.cast(token, 'float32'))
     return keras.Model(t, ops.cast(ops.concatenate(tokens, axis=-1), 'int32'), name='generator')
 
 
-# How the pretrained models are built: their names, and what creates their predictor.
-MODELS = {'molecules-predictor': create_predictor, 'molecules-off': None}
+# The pretrained models: their names, and what creates their predictor.
+MODELS = {'vae-predictor-linear': create_predictor, 'vae-predictor-off': None}
+qm9_dir = models_dir / 'qm9'
 
 
 def create_model(name, vocabulary=QM9, seed=0):
     """Builds one of `MODELS`, with new weights. It sets the global random seeds of Python, NumPy and Keras."""
     set_random_seed(seed)
     encoder, decoder = create_encoder(vocabulary, latent_dim), create_decoder(vocabulary, latent_dim)
-    return create_joint_model(vocabulary, encoder, decoder, create_sampler(seed), MODELS[name] and MODELS[name](latent_dim))
+    predictor = MODELS[name] and MODELS[name](latent_dim)
+    return create_joint_model(vocabulary, encoder, decoder, create_sampler(seed), predictor)
 
 
 def losses_of(name):
@@ -155,7 +151,7 @@ def losses_of(name):
             'loss_weights': {'vae': 1.0, 'predictor': predictor_weight}}
 
 
-def load_pretrained(name, folder=models_dir):
+def load_pretrained(name, folder=qm9_dir):
     """Builds one of `MODELS` and loads its pretrained weights; see `networks.pretrained.load_weights`."""
     model = create_model(name)
     load_weights(model, name, folder)

@@ -6,22 +6,32 @@ from molecules.joint_model import create_generator
 from molecules.properties import is_plausible
 from networks.prediction import predict
 
+# Of a code, in standard deviations of the prior.
+widest = 5.0
+
 
 class LatentSpace:
     """Encodes and decodes molecules.
 
-        space = LatentSpace(load_pretrained('molecules-predictor'), QM9)
+        space = LatentSpace(load_pretrained('vae-predictor-linear'), QM9)
         t = space.encode(['CCO'])
         space.decode(t)                # ['CCO']
 
     Args:
         model: made by `create_joint_model`.
         vocabulary: of its tokens.
+        is_allowed: a function of a SMILES string: whether that molecule may be proposed.
+
+    Attributes:
+        latent_dim: number of dimensions.
+        domain: a box that holds nearly all codes, float64 (latent_dim, 2).
     """
 
-    def __init__(self, model, vocabulary):
-        self.model, self.vocabulary = model, vocabulary
+    def __init__(self, model, vocabulary, is_allowed=is_plausible):
+        self.model, self.vocabulary, self.is_allowed = model, vocabulary, is_allowed
         self._generator = create_generator(model.get_layer('decoder'))
+        self.latent_dim = self._generator.input.shape[1]
+        self.domain = np.array([(-widest, widest)] * self.latent_dim)
 
     def encode(self, smiles):
         """`t_mean` of molecules, a list of n canonical SMILES strings: float64 (n, latent_dim).
@@ -40,7 +50,7 @@ class LatentSpace:
         return self.vocabulary.decode(predict(self._generator, t, 'decode'))
 
     def new_molecules(self, t, known=()):
-        """The molecules that points are decoded to, if they are plausible, not known, and decoded from their own code.
+        """The molecules that points are decoded to: allowed, not known, in the box, and decoded from their own code.
 
         Args:
             t: points, (m, latent_dim).
@@ -49,8 +59,10 @@ class LatentSpace:
         Returns:
             SMILES strings, a list of n, each once, and their codes, float64 (n, latent_dim).
         """
+        if not len(t):
+            return [], np.empty(np.shape(t))
         known = set(known)
-        smiles = [text for text in dict.fromkeys(self.decode(t)) if text not in known and is_plausible(text)]
+        smiles = [text for text in dict.fromkeys(self.decode(t)) if text not in known and self.is_allowed(text)]
         rows = {}
         for text in smiles:
             try:
@@ -60,7 +72,8 @@ class LatentSpace:
         if not rows:
             return [], np.empty((0, np.shape(t)[1]))
         codes = self.encode_rows(np.array(list(rows.values())))
-        own = [text == again for text, again in zip(rows, self.decode(codes), strict=True)]
+        own = [text == again and abs(code).max() <= widest
+               for text, code, again in zip(rows, codes, self.decode(codes), strict=True)]
         return [text for text, same in zip(rows, own, strict=True) if same], codes[own]
 
 

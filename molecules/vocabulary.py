@@ -26,7 +26,7 @@ class NoMoleculeError(ValueError):
 
 
 def canonical(smiles):
-    """RDKit's canonical SMILES of a molecule, without stereochemistry.
+    """RDKit's canonical SMILES of a molecule, without stereochemistry and isotopes.
 
         canonical('C(O)C')    # 'CCO'
 
@@ -37,7 +37,9 @@ def canonical(smiles):
         molecule = Chem.MolFromSmiles(smiles) if isinstance(smiles, str) else None
     if molecule is None or not molecule.GetNumAtoms():
         raise NoMoleculeError('cannot be parsed as SMILES', smiles)
-    return Chem.MolToSmiles(molecule, isomericSmiles=False)
+    for atom in molecule.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.MolToSmiles(Chem.RemoveHs(molecule), isomericSmiles=False)
 
 
 class Vocabulary(NamedTuple):
@@ -79,9 +81,20 @@ class Vocabulary(NamedTuple):
 
 
 def vocabulary_of(smiles: Iterable[str]):
-    """The vocabulary that can write all of the given canonical SMILES strings."""
-    rows = [list(selfies.split_selfies(selfies.encoder(text))) for text in smiles]
-    return Vocabulary(tuple(sorted({token for row in rows for token in row})), max(map(len, rows)) + 1)
+    """The vocabulary of all molecules among SMILES strings; those that cannot be read do not count.
+
+    Raises:
+        ValueError: none can be read.
+    """
+    rows = []
+    for text in smiles:
+        try:
+            rows.append(list(selfies.split_selfies(selfies.encoder(canonical(text)))))
+        except (NoMoleculeError, selfies.EncoderError):
+            continue
+    if not rows:
+        raise ValueError('No molecule can be read. Give SMILES strings, such as CCO.')
+    return Vocabulary(tuple(sorted({token for row in rows for token in row} - {'.'})), max(map(len, rows)) + 1)
 
 
 def _end(row):

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -51,6 +52,34 @@ def save_weights(model, name, description, folder=models_dir):
     manifest[name] = {'sha256': hashlib.sha256(content.getvalue()).hexdigest(), **description}
     replace_files({folder / f'{name}.npz': content.getvalue(),
                    folder / 'manifest.json': json.dumps(manifest, indent=1) + '\n'})
+
+
+def save_trained(model, name, history, metrics, *, data, seed, precision, folder=models_dir):
+    """Writes the weights of a model that was trained just now, with how, on what, and with what result.
+
+    Args:
+        model, name: see `save_weights`.
+        history: its learning curve, as `fit` returns it.
+        metrics: a dict of floats, measured on test data.
+        data: what it was trained on, in words.
+        seed: of the training.
+        precision: of its convolutions.
+        folder: see `save_weights`.
+    """
+    backend = keras.backend.backend()
+    metrics = {key: round(value, 4) for key, value in metrics.items()}
+    save_weights(model, name, {
+        'trained': time.strftime('%Y-%m-%d'),
+        'data': data,
+        'seed': seed,
+        'epochs': len(history),
+        'precision': precision,
+        'seconds': round(sum(epoch['seconds'] for epoch in history)),
+        'backend': backend,
+        'versions': versions('keras', backend, 'numpy'),
+        'test_metrics': metrics,
+        'history': [{key: round(value, 4) for key, value in epoch.items()} for epoch in history],
+    }, folder)
 
 
 def _is_name(name):

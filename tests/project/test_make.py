@@ -69,9 +69,9 @@ def install(tmp_path):
         (tmp_path / name).write_text(f'#!/bin/sh\n{lines}\n')
         (tmp_path / name).chmod(0o755)
 
-    def call():
+    def call(stamp='installed'):
         return subprocess.run(['make', f'PYTHON={tmp_path}/python', f'VENV={tmp_path}/venv',
-                               f'{tmp_path}/venv/installed'], cwd=ROOT, capture_output=True, text=True).returncode
+                               f'{tmp_path}/venv/{stamp}'], cwd=ROOT, capture_output=True, text=True).returncode
 
     return call
 
@@ -93,6 +93,41 @@ def test_finished_installation_is_kept(install, tmp_path):
 
     assert install() == 0
     assert (tmp_path / 'log').read_text() == before and (tmp_path / 'venv' / 'own').exists()
+
+
+def test_packages_of_molecules_are_installed_once(install, tmp_path):
+    assert install() == 0
+    (tmp_path / 'fail').touch()
+    assert install('with-molecules') != 0
+    (tmp_path / 'fail').unlink()
+    before = (tmp_path / 'log').read_text()
+
+    for _ in range(2):
+        assert install('with-molecules') == 0
+    pip, compiled = (tmp_path / 'log').read_text().removeprefix(before).splitlines()
+    assert pip.endswith('-e .[molecules] -c constraints.txt') and 'import molecules' in compiled
+
+
+@pytest.mark.parametrize('arguments, needed', [
+    (['run'], False), (['test'], False), (['run', 'NOTEBOOK=alternatives'], False), (['run', 'NOTEBOOK={}'], True),
+    (['lab', 'NOTEBOOK={}'], True), (['notebook'], True), (['test-all'], True), (['train-molecules'], True)])
+def test_packages_of_molecules_are_installed_where_they_are_needed(arguments, needed, make, tmp_path):
+    for name in ('molecules.ipynb', 'installed'):
+        (tmp_path / name).touch()
+    arguments = [argument.format(tmp_path / 'molecules.ipynb') for argument in arguments]
+
+    done = make('--dry-run', f'VENV={tmp_path}', *arguments)
+    assert (done.returncode, 'Installing RDKit' in done.stdout) == (0, needed)
+
+    (tmp_path / 'with-molecules').touch()
+    assert 'Installing' not in make('--dry-run', f'VENV={tmp_path}', *arguments).stdout
+
+
+def test_the_file_of_molecules_is_passed_on(make):
+    """To a recipe, which is that of `lab` here."""
+    done = make('lab', 'JUPYTER_FLAGS=$$MOLECULES', 'MOLECULES=qm9.csv')
+
+    assert done.stdout.splitlines()[-1].endswith(' qm9.csv')
 
 
 def test_lab_passes_on_flags(make):

@@ -76,9 +76,10 @@ def installed(wheel, tmp_path_factory):
 def test_wheel_has_the_models_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert {path.name for path in (ROOT / 'models').glob('*.npz')} == {
+    assert {path.relative_to(ROOT / 'models').as_posix() for path in (ROOT / 'models').rglob('*.npz')} == {
         name.removeprefix('networks/models/') for name in names if name.endswith('.npz')}
-    assert 'networks/models/manifest.json' in names and 'latent_search/py.typed' in names
+    assert {'networks/models/manifest.json', 'networks/models/qm9/manifest.json', 'latent_search/py.typed',
+            'molecules/vocabulary.py'} <= set(names)
     assert not [name for name in names if 'test' in name.split('/')[0]]
 
 

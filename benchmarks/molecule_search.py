@@ -1,0 +1,151 @@
+"""Compares searches for molecules with a large dipole moment, a low hydration energy, or both a gap and a dipole.
+
+    MOLECULES=qm9.csv.gz python benchmarks/molecule_search.py
+
+It needs QM9. Half of the methods invent molecules; the others choose from a library of 30,000 molecules of QM9 that the
+model was trained on. All start with the same ten molecules of that library, and every experiment counts, also those
+that fail. Experiments are computed by `molecules.experiments`. Settings were chosen on seeds from 100. Searches that an
+interrupted run has finished, in build/bench, are read back. The tables are printed, written to
+benchmarks/results/molecules*.csv, and from there into the pages.
+"""
+
+import argparse
+import json
+import sys
+import time
+from functools import cache
+
+import numpy as np
+from joblib import Parallel, delayed
+from kept import kept, search_name
+from molecule_peers import Library, inventing, screening
+from tables import update_pages, with_those_of_before, write
+from threadpoolctl import threadpool_limits
+
+from molecules.data import encode_molecules, read_smiles, split
+from molecules.experiments import ExperimentError, dipole, gap, hydration_energy
+from molecules.joint_model import load_pretrained
+from molecules.latent_space import LatentSpace
+from molecules.properties import is_plausible
+from molecules.vocabulary import QM9
+
+budget, num_start, library_size = 200, 10, 30_000
+at = 50, 100, 200
+
+
+def distance_to_target(smiles):
+    """From a gap of 6 eV and a dipole of 6 D, in these units."""
+    return -float(np.hypot(gap(smiles) - 6, dipole(smiles) - 6))
+
+
+# Larger is better.
+tasks = {'dipole': dipole, 'hydration': lambda smiles: -hydration_energy(smiles), 'gap and dipole': distance_to_target}
+methods = {**inventing, **screening}
+
+
+class BudgetSpentError(Exception):
+    """All experiments were made."""
+
+
+@cache
+def prepared():
+    """The latent space and the library."""
+    space = LatentSpace(load_pretrained('vae-predictor-linear'), QM9)
+    smiles = np.random.default_rng(0).permutation(read_smiles())[:library_size + 5_000]
+    found = encode_molecules([str(text) for text in smiles], QM9).smiles
+    trained_on = split(found)['train']
+    library = [text for text, use in zip(found, trained_on, strict=True) if use and is_plausible(text)][:library_size]
+    return space, Library(library, space)
+
+
+def run_one(method, task, seed):
+    """One search: values (budget,), NaN where an experiment failed, and the molecules, as JSON."""
+    space, library = prepared()
+    start = np.random.default_rng(seed).choice(library.smiles, num_start, replace=False).tolist()
+    values, smiles = [], []
+
+    def measure(text):
+        if len(values) == budget:
+            raise BudgetSpentError
+        smiles.append(text)
+        try:
+            values.append(tasks[task](text))
+        except ExperimentError:
+            values.append(np.nan)
+        return None if np.isnan(values[-1]) else values[-1]
+
+    with threadpool_limits(1):
+        try:
+            methods[method](start, measure, seed, space, library)
+        except BudgetSpentError:
+            pass
+    return {'values': np.array(values), 'smiles': np.frombuffer(json.dumps(smiles).encode(), dtype='uint8')}
+
+
+def run_kept(method, task, seed):
+    return kept(search_name(f'molecules-{task}', method, seed), lambda: run_one(method, task, seed))
+
+
+def best_so_far(values):
+    """The highest value up to each experiment; the worst of all that succeeded where there is none yet."""
+    return np.maximum.accumulate(np.where(np.isnan(values), np.nanmin(values), values))
+
+
+def against(ours, other):
+    """Seeds in which ours is ahead and behind, and the p-value of the sign test."""
+    from scipy.stats import binomtest
+
+    wins, losses = int((ours > other).sum()), int((ours < other).sum())
+    p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    return f'{wins} : {losses} (p = {p:.1g})'
+
+
+def measure_task(task, names, seeds, n_jobs):
+    """Rows of the table of one task."""
+    jobs = [(method, seed) for method in names for seed in seeds]
+    found = {}
+    for (method, seed), result in zip(jobs, Parallel(n_jobs, return_as='generator')(
+            delayed(run_kept)(method, task, seed) for method, seed in jobs), strict=True):
+        found.setdefault(method, []).append(best_so_far(result['values']))
+        print(f'... {task}, {method}, seed {seed}: {found[method][-1][[num - 1 for num in at]].round(2)}, '
+              f'{time.strftime("%X")}', file=sys.stderr, flush=True)
+    rows = []
+    for method in names:
+        best = np.array(found[method])[:, [num - 1 for num in at]]
+        ours = 'ours, inventing' if method in inventing else 'ours, screening'
+        cells = []
+        for i in range(len(at)):
+            low, median, high = np.quantile(best[:, i], (0.25, 0.5, 0.75))
+            cells.append(f'{median:.2f} ({low:.2f}–{high:.2f})')
+        wins = [against(np.array(found[ours])[:, num - 1], best[:, i]) if ours in found and method != ours else ''
+                for i, num in enumerate(at)]
+        rows.append([f'{method}, {task}', len(seeds), *cells, *wins])
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--tasks', nargs='+', default=list(tasks), choices=tasks)
+    parser.add_argument('--methods', nargs='+', default=list(methods), choices=methods)
+    parser.add_argument('--seeds', type=int, default=20)
+    parser.add_argument('--first-seed', type=int, default=0, help='from 100 on to choose settings; writes no table')
+    parser.add_argument('--jobs', type=int, default=2, help='searches at once')
+    arguments = parser.parse_args()
+
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    rows = [row for task in arguments.tasks
+            for row in measure_task(task, arguments.methods, seeds, arguments.jobs)]
+    header = ['method', 'searches', *(f'best after {num}' for num in at), *(f'ours wins : loses, {num}' for num in at)]
+    if arguments.first_seed:
+        for row in (header, *rows):
+            print(' | '.join(map(str, row)))
+        return
+    write('molecules', header, with_those_of_before('molecules', rows))
+    update_pages()
+
+
+if __name__ == '__main__':
+    # Imported under its name, it is imported by the other processes too.
+    import molecule_search
+
+    molecule_search.main()

@@ -1,0 +1,149 @@
+"""Figures of molecules. Functions are handed SMILES strings and arrays, and return the figure."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from rdkit import Chem
+from rdkit.Chem.Draw import rdMolDraw2D
+
+from latent_search.figures import colors, describe
+
+
+def plot_molecules(rows, title):
+    """Draws rows of molecules, each with a line of text under it.
+
+    Picture: docs/figures.md#plot_molecules.
+
+    Args:
+        rows: a dict from the name of each row to its molecules: pairs of a SMILES string and a text.
+        title: of the figure.
+    """
+    columns = max(map(len, rows.values()))
+    height = 1.45 * len(rows) + 0.5
+    figure, axes = plt.subplots(len(rows), columns, figsize=(1.3 * columns + 1.4, height), layout='constrained',
+                                squeeze=False)
+    for of_row, (name, molecules) in zip(axes, rows.items(), strict=True):
+        for axis in of_row:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for axis, (smiles, text) in zip(of_row, molecules, strict=False):
+            axis.imshow(_drawn(smiles))
+            axis.set_xlabel(text, fontsize=9)
+        of_row[0].set_ylabel(name, rotation=0, ha='right', va='center', fontsize=10)
+    figure.suptitle(title)
+    return describe(figure, f'{title}. ' + ' '.join(
+        f'{name or "Molecules"}: {"; ".join(f"{smiles} ({text})" if text else smiles for smiles, text in molecules)}.'
+        for name, molecules in rows.items()))
+
+
+def _drawn(smiles):
+    """A picture of a molecule, (height, width, 4)."""
+    drawing = rdMolDraw2D.MolDraw2DCairo(280, 220)
+    options = drawing.drawOptions()
+    options.clearBackground, options.bondLineWidth, options.minFontSize = False, 2.5, 26
+    options.fixedBondLength = 42
+    rdMolDraw2D.PrepareAndDrawMolecule(drawing, Chem.MolFromSmiles(smiles))
+    drawing.FinishDrawing()
+    return plt.imread(io.BytesIO(drawing.GetDrawingText()))
+
+
+def plot_properties(spaces, values, title):
+    """Draws molecules in the plane of two principal components of each latent space, coloured by each property.
+
+    Picture: docs/figures.md#plot_properties.
+
+    Args:
+        spaces: a dict from the name of each latent space to the codes in it, (n, latent_dim).
+        values: a dict from the name of each property to its values, (n,).
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(len(spaces), len(values), figsize=(3.2 * len(values) + 0.6, 2.9 * len(spaces) + 0.4),
+                                layout='constrained', squeeze=False)
+    for of_space, (space, t) in zip(axes, spaces.items(), strict=True):
+        plane = principal_plane(t)(t)
+        for axis, (name, y) in zip(of_space, values.items(), strict=True):
+            low, high = np.nanquantile(y, (0.02, 0.98))
+            axis.scatter(*plane.T, c=y, s=3, linewidths=0, cmap='viridis', vmin=low, vmax=high,
+                         rasterized=True)
+            axis.set(xticks=[], yticks=[], xlabel='first component' if axis in axes[-1] else '')
+            axis.set_title(name if of_space is axes[0] else '')
+        of_space[0].set_ylabel(f'{space}\nsecond component')
+    for column in axes.T:
+        figure.colorbar(column[0].collections[0], ax=column, location='bottom', shrink=0.8, pad=0.02)
+    figure.suptitle(title)
+    return describe(figure, f'{title}. A row of scatter plots for each of {", ".join(spaces)}; the colours of its '
+                    f'panels are {", ".join(values)}.')
+
+
+def principal_plane(t):
+    """A function that maps points (m, d) to their first two principal components (m, 2) among points t (n, d)."""
+    mean = t.mean(axis=0)
+    _, _, directions = np.linalg.svd(t - mean, full_matrices=False)
+    return lambda points: (points - mean) @ directions[:2].T
+
+
+def plot_best_so_far(curves, title, ylabel):
+    """Draws the best value so far against the number of experiments: medians over searches, and quartiles.
+
+    Picture: docs/figures.md#plot_best_so_far.
+
+    Args:
+        curves: a dict from the title of each panel to a dict from names of methods to their curves, (searches,
+            experiments).
+        title: of the figure.
+        ylabel: a dict from the title of each panel to the name of its axis.
+    """
+    figure, axes = plt.subplots(1, len(curves), figsize=(5.2 * len(curves) + 2.6, 4.4), layout='constrained',
+                                squeeze=False)
+    names = list(dict.fromkeys(name for panel in curves.values() for name in panel))
+    styles = dict(zip(names, zip(colors, ('-', '--', '-.', ':') * 3, strict=False), strict=False))
+    for axis, (panel, of_panel) in zip(axes[0], curves.items(), strict=True):
+        for name, values in of_panel.items():
+            values, (color, style) = np.atleast_2d(values), styles[name]
+            x = np.arange(1, values.shape[1] + 1)
+            low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+            if len(values) > 1:
+                axis.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+            axis.plot(x, median, style, color=color, label=name)
+        axis.set(title=panel, xlabel='Experiments', ylabel=ylabel[panel])
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    handles = {name: handle for axis in axes[0] for handle, name in
+               zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc='outside right upper')
+    figure.suptitle(title)
+    last = '; '.join(f'{panel}: ' + ', '.join(f'{name} {np.median(np.atleast_2d(values)[:, -1]):.3g}'
+                                             for name, values in of_panel.items())
+                     for panel, of_panel in curves.items())
+    return describe(figure, f'{title}. Medians at the end: {last}.')
+
+
+def plot_visited(t, visited, values, title, label):
+    """Draws where a search went in the plane of two principal components of the latent space.
+
+    Picture: docs/figures.md#plot_visited.
+
+    Args:
+        t: codes of many molecules, (n, d), which define the plane.
+        visited: the codes of the experiments in their order, (m, d).
+        values: their values, (m,).
+        title: of the figure.
+        label: of the colours.
+    """
+    to_plane = principal_plane(t)
+    figure, (plane, course) = plt.subplots(1, 2, figsize=(12, 4.8), layout='constrained', width_ratios=(1.2, 1))
+    plane.scatter(*to_plane(t).T, s=2, color='0.8', linewidths=0, label='library', rasterized=True)
+    points = plane.scatter(*to_plane(visited).T, c=values, s=26, cmap='plasma', edgecolors='black', linewidths=0.4,
+                           label='experiments')
+    figure.colorbar(points, ax=plane, label=label)
+    plane.set(title='Where the experiments are', xlabel='first component', ylabel='second component')
+    plane.legend(loc='upper right')
+    order = np.arange(1, len(values) + 1)
+    course.scatter(order, values, s=16, color=colors[0], label='experiment')
+    course.plot(order, np.maximum.accumulate(values), color=colors[1], label='best so far')
+    course.set(title='Values in their order', xlabel='Experiment', ylabel=label)
+    course.legend(loc='lower right')
+    figure.suptitle(title)
+    return describe(figure, f'{title}. Left: {len(visited)} experiments among {len(t)} molecules. Right: their values, '
+                    f'from {values.min():.3g} to {values.max():.3g}.')
