@@ -96,17 +96,17 @@ def graph_genetic_algorithm(start, measure, seed, space, library):
                offspring_gen_func=plausible_offspring)
 
 
-def ours_inventing(start, measure, seed, space, library, num=500):
-    """Our search over the codes of new molecules, decoded from the prior and from around the best five codes."""
+def ours_inventing(start, measure, seed, space, library):
+    """Our search over the codes of new molecules: 60 points of the prior and 240 around the best ten are decoded."""
     rng, search = np.random.default_rng(seed), create_optimizer(None, space.domain, seed)
     tried = list(start)
     for smiles in start:
         value = measure(smiles)
         search.add_known(space.encode([smiles]), None if value is None else [[-value]])
     while True:
-        best = search.X[search.Y[:, 0].argsort()[:5]]
+        best = search.X[search.Y[:, 0].argsort()[:10]]
         smiles, codes = space.new_molecules(np.vstack((
-            rng.normal(size=(num // 2, space.latent_dim)), points_around(best, num // 2, rng))), tried)
+            rng.normal(size=(60, space.latent_dim)), points_around(best, 240, rng))), tried)
         choose(search, smiles, codes, measure, tried)
 
 

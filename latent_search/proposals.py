@@ -56,7 +56,7 @@ class Proposals:
                 u = self._starting_point(experiments, rng)
             else:
                 try:
-                    u = self._acquisition(experiments).propose(rng)
+                    u = self._acquisition(experiments, self.kinds()).propose(rng)
                 except np.linalg.LinAlgError as error:
                     self._say_that_no_model_fits(experiments, error)
                     u = rng.uniform(size=len(self.settings.domain))
@@ -70,7 +70,7 @@ class Proposals:
         with computing():
             if len(experiments.X) >= self.settings.num_starting_points:
                 try:
-                    return self._acquisition(experiments).choose(u)
+                    return self._acquisition(experiments, self.kinds(of_candidates=True)).choose(u)
                 except np.linalg.LinAlgError as error:
                     self._say_that_no_model_fits(experiments, error)
             return best_spread(u, self.settings.to_unit(experiments.points), rng)
@@ -82,39 +82,45 @@ class Proposals:
             np.linalg.LinAlgError: no covariance matrix is positive definite.
         """
         with computing():
-            model, u = self._model(experiments), self.settings.to_unit(t)
+            model, u = self._model(experiments, self.kinds()), self.settings.to_unit(t)
             return *model.predict(u), model.expected_improvement(u)
 
-    def _model(self, experiments: Experiments) -> Model:
+    def _model(self, experiments: Experiments, kinds: list[Kind]) -> Model:
         to_unit = self.settings.to_unit
-        return Model(to_unit(experiments.X), experiments.Y[:, 0], to_unit(experiments.pending_points), self.kinds(),
+        return Model(to_unit(experiments.X), experiments.Y[:, 0], to_unit(experiments.pending_points), kinds,
                      self._hyperparameters)
 
-    def _acquisition(self, experiments: Experiments) -> SpacedExpectedImprovement:
+    def _acquisition(self, experiments: Experiments, kinds: list[Kind]) -> SpacedExpectedImprovement:
         settings = self.settings
         return SpacedExpectedImprovement(
-            self._model(experiments), settings.to_unit(experiments.failed),
+            self._model(experiments, kinds), settings.to_unit(experiments.failed),
             feasible=None if settings.feasible is None else self._feasible, spacing=settings.spacing,
             refinement_tolerance=settings.refinement_tolerance)
 
-    def kinds(self) -> list[Kind]:
-        """The kinds of models that this search chooses from."""
-        kinds = self._kinds_with_constant_mean()
+    def kinds(self, of_candidates: bool = False) -> list[Kind]:
+        """The kinds of models that this search chooses from.
+
+        Args:
+            of_candidates: whether the next experiment is chosen among given points.
+        """
+        kinds = self._kinds_with_constant_mean(of_candidates)
         if self.settings.prediction is None:
             return kinds
         return [*kinds, *(kind._replace(name=f'{kind.name} with prediction', prediction=self._prediction,
                                         cost=kind.cost + prediction_cost) for kind in kinds)]
 
-    def _kinds_with_constant_mean(self) -> list[Kind]:
+    def _kinds_with_constant_mean(self, of_candidates: bool) -> list[Kind]:
         settings = self.settings
         if settings.lower_bound is not None:
             return [Kind('squares', lambda y, unit: Squares(lambda u: self._bound(u) / unit), settings.noisy)]
         if settings.noisy:
             return [Kind('values', lambda y, unit: Values(), noisy=True)]
         values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
-        # A few values in many dimensions do not tell what is rough from what is steep. The cost is the logarithm of the
-        # constant factor of a prior that other kinds do not have.
-        rough = values._replace(name='rough', rough=True, fewest=max(30, 3 * len(settings.domain)),
+        # A few values in many dimensions do not tell what is rough from what is steep. Among given points, which are
+        # not refined, that does little harm. The cost is the logarithm of the constant factor of a prior that other
+        # kinds do not have.
+        rough = values._replace(name='rough', rough=True,
+                                fewest=0 if of_candidates else max(30, 3 * len(settings.domain)),
                                 cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
         return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)), values, rough]
 
