@@ -10,6 +10,7 @@ benchmarks/results/molecules*.csv, and from there into the pages.
 """
 
 import argparse
+import heapq
 import json
 import sys
 import time
@@ -19,9 +20,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from kept import kept, search_name
 from molecule_peers import Library, inventing, screening
-from tables import update_pages, with_those_of_before, write
+from tables import update_pages, with_those_of_before, write, write_file
 from threadpoolctl import threadpool_limits
 
+from digits.tables import table
 from molecules.data import encode_molecules, read_smiles, split
 from molecules.experiments import ExperimentError, dipole, gap, hydration_energy
 from molecules.joint_model import load_pretrained
@@ -101,7 +103,7 @@ def against(ours, other):
 
 
 def measure_task(task, names, seeds, n_jobs):
-    """Rows of the table of one task."""
+    """Rows of three tables for one task: best values, their curves, and the ten best molecules of the first seed."""
     jobs = [(method, seed) for method in names for seed in seeds]
     found = {}
     for (method, seed), result in zip(jobs, Parallel(n_jobs, return_as='generator')(
@@ -109,7 +111,7 @@ def measure_task(task, names, seeds, n_jobs):
         found.setdefault(method, []).append(best_so_far(result['values']))
         print(f'... {task}, {method}, seed {seed}: {found[method][-1][[num - 1 for num in at]].round(2)}, '
               f'{time.strftime("%X")}', file=sys.stderr, flush=True)
-    rows = []
+    rows, curves, ten_best = [], [], []
     for method in names:
         best = np.array(found[method])[:, [num - 1 for num in at]]
         ours = 'ours, inventing' if method in inventing else 'ours, screening'
@@ -120,7 +122,19 @@ def measure_task(task, names, seeds, n_jobs):
         wins = [against(np.array(found[ours])[:, num - 1], best[:, i]) if ours in found and method != ours else ''
                 for i, num in enumerate(at)]
         rows.append([f'{method}, {task}', len(seeds), *cells, *wins])
-    return rows
+        curves += [[method, num, *(f'{value:.3f}' for value in np.quantile(
+            [of_seed[num - 1] for of_seed in found[method]], (0.25, 0.5, 0.75))), task]
+            for num in range(num_start, budget + 1, 5)]
+        ten_best += [[f'{method}, {task}', smiles, f'{value:.2f}'] for smiles, value in best_molecules(
+            run_kept(method, task, seeds[0]))]
+    return rows, curves, ten_best
+
+
+def best_molecules(result, num=10):
+    """The best molecules of a search, each once, with their values, best first."""
+    values = dict(zip(json.loads(result['smiles'].tobytes()), result['values'], strict=True))
+    return heapq.nlargest(num, ((smiles, value) for smiles, value in values.items() if not np.isnan(value)),
+                          key=lambda pair: pair[1])
 
 
 def main():
@@ -133,14 +147,15 @@ def main():
     arguments = parser.parse_args()
 
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    rows = [row for task in arguments.tasks
-            for row in measure_task(task, arguments.methods, seeds, arguments.jobs)]
+    tables = [measure_task(task, arguments.methods, seeds, arguments.jobs) for task in arguments.tasks]
+    rows, curves, ten_best = (sum(of_tasks, []) for of_tasks in zip(*tables, strict=True))
     header = ['method', 'searches', *(f'best after {num}' for num in at), *(f'ours wins : loses, {num}' for num in at)]
     if arguments.first_seed:
-        for row in (header, *rows):
-            print(' | '.join(map(str, row)))
+        print(table(header, rows))
         return
     write('molecules', header, with_those_of_before('molecules', rows))
+    write_file('molecules_curves', [['method', 'evaluations', 'low', 'median', 'high', 'knowledge'], *curves])
+    write_file('molecules_ten_best', [['method', 'smiles', 'value'], *ten_best])
     update_pages()
 
 

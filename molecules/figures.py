@@ -63,13 +63,15 @@ def plot_properties(spaces, values, title):
                                 layout='constrained', squeeze=False)
     for of_space, (space, t) in zip(axes, spaces.items(), strict=True):
         plane = principal_plane(t)(t)
-        for axis, (name, y) in zip(of_space, values.items(), strict=True):
+        for axis, y in zip(of_space, values.values(), strict=True):
             low, high = np.nanquantile(y, (0.02, 0.98))
-            axis.scatter(*plane.T, c=y, s=3, linewidths=0, cmap='viridis', vmin=low, vmax=high,
-                         rasterized=True)
-            axis.set(xticks=[], yticks=[], xlabel='first component' if axis in axes[-1] else '')
-            axis.set_title(name if of_space is axes[0] else '')
+            axis.scatter(*plane.T, c=y, s=9, linewidths=0, cmap='viridis', vmin=low, vmax=high)
+            axis.set(xticks=[], yticks=[])
         of_space[0].set_ylabel(f'{space}\nsecond component')
+    for axis, name in zip(axes[0], values, strict=True):
+        axis.set_title(name)
+    for axis in axes[-1]:
+        axis.set_xlabel('first component')
     for column in axes.T:
         figure.colorbar(column[0].collections[0], ax=column, location='bottom', shrink=0.8, pad=0.02)
     figure.suptitle(title)
@@ -84,38 +86,36 @@ def principal_plane(t):
     return lambda points: (points - mean) @ directions[:2].T
 
 
-def plot_best_so_far(curves, title, ylabel):
+def plot_best_so_far(x, panels, title, ylabels):
     """Draws the best value so far against the number of experiments: medians over searches, and quartiles.
 
     Picture: docs/figures.md#plot_best_so_far.
 
     Args:
-        curves: a dict from the title of each panel to a dict from names of methods to their curves, (searches,
-            experiments).
+        x: numbers of experiments, (n,).
+        panels: a dict from the name of each panel to a dict from names of methods to their quartiles, (n, 3).
         title: of the figure.
-        ylabel: a dict from the title of each panel to the name of its axis.
+        ylabels: the name of each panel's axis.
     """
-    figure, axes = plt.subplots(1, len(curves), figsize=(5.2 * len(curves) + 2.6, 4.4), layout='constrained',
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels) + 2.8, 4.4), layout='constrained',
                                 squeeze=False)
-    names = list(dict.fromkeys(name for panel in curves.values() for name in panel))
-    styles = dict(zip(names, zip(colors, ('-', '--', '-.', ':') * 3, strict=False), strict=False))
-    for axis, (panel, of_panel) in zip(axes[0], curves.items(), strict=True):
-        for name, values in of_panel.items():
-            values, (color, style) = np.atleast_2d(values), styles[name]
-            x = np.arange(1, values.shape[1] + 1)
-            low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-            if len(values) > 1:
-                axis.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
-            axis.plot(x, median, style, color=color, label=name)
-        axis.set(title=panel, xlabel='Experiments', ylabel=ylabel[panel])
+    names = list(dict.fromkeys(name for of_panel in panels.values() for name in of_panel))
+    styles = {name: (colors[i % len(colors)], ('-', '--', '-.', ':')[i % 4]) for i, name in enumerate(names)}
+    for axis, (panel, of_panel), ylabel in zip(axes[0], panels.items(), ylabels, strict=True):
+        for name, quartiles in of_panel.items():
+            low, median, high = quartiles.T
+            is_ours = name.startswith('ours')
+            if is_ours:
+                axis.fill_between(x, low, high, color=styles[name][0], alpha=0.15, linewidth=0)
+            axis.plot(x, median, styles[name][1], color=styles[name][0], linewidth=3 if is_ours else 1.5, label=name)
+        axis.set(title=panel, xlabel='Experiments', ylabel=ylabel)
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    handles = {name: handle for axis in axes[0] for handle, name in
-               zip(*axis.get_legend_handles_labels(), strict=True)}
+    handles = {name: handle for axis in axes[0]
+               for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc='outside right upper')
     figure.suptitle(title)
-    last = '; '.join(f'{panel}: ' + ', '.join(f'{name} {np.median(np.atleast_2d(values)[:, -1]):.3g}'
-                                             for name, values in of_panel.items())
-                     for panel, of_panel in curves.items())
+    last = '; '.join(f'{panel}: ' + ', '.join(f'{name} {quartiles[-1, 1]:.3g}' for name, quartiles in of_panel.items())
+                     for panel, of_panel in panels.items())
     return describe(figure, f'{title}. Medians at the end: {last}.')
 
 
@@ -133,17 +133,17 @@ def plot_visited(t, visited, values, title, label):
     """
     to_plane = principal_plane(t)
     figure, (plane, course) = plt.subplots(1, 2, figsize=(12, 4.8), layout='constrained', width_ratios=(1.2, 1))
-    plane.scatter(*to_plane(t).T, s=2, color='0.8', linewidths=0, label='library', rasterized=True)
+    plane.scatter(*to_plane(t).T, s=2, color='0.8', linewidths=0, label='molecule of the library')
     points = plane.scatter(*to_plane(visited).T, c=values, s=26, cmap='plasma', edgecolors='black', linewidths=0.4,
-                           label='experiments')
+                           label='its experiments')
     figure.colorbar(points, ax=plane, label=label)
     plane.set(title='Where the experiments are', xlabel='first component', ylabel='second component')
-    plane.legend(loc='upper right')
     order = np.arange(1, len(values) + 1)
-    course.scatter(order, values, s=16, color=colors[0], label='experiment')
+    course.scatter(order, values, s=16, color=colors[0], label='value of an experiment')
     course.plot(order, np.maximum.accumulate(values), color=colors[1], label='best so far')
     course.set(title='Values in their order', xlabel='Experiment', ylabel=label)
-    course.legend(loc='lower right')
+    handles = [handle for axis in (plane, course) for handle in axis.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc='outside lower center', ncols=4)
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: {len(visited)} experiments among {len(t)} molecules. Right: their values, '
                     f'from {values.min():.3g} to {values.max():.3g}.')

@@ -86,3 +86,16 @@ def r2_by_line(t, y):
     from sklearn.model_selection import cross_val_score
 
     return float(cross_val_score(RidgeCV(), t, y, cv=5, scoring='r2').mean())
+
+
+def measures_table(found):
+    """What `evaluate` finds of several models, with three of the properties: header and rows of a table.
+
+    Args:
+        found: a dict from names of models to what `evaluate` returns for them.
+    """
+    shares, predicted = ['reconstructed', 'allowed', 'unique', 'new'], [f'R² {name}' for name in NAMES[:3]]
+    return ['VAE', *shares, *predicted], [
+        [name, *(f'{of_model[share]:.1%}' for share in shares),
+         *(f'{of_model[key]:.2f}' if key in of_model else '—' for key in predicted)]
+        for name, of_model in found.items()]

@@ -323,8 +323,9 @@ def main():
                         help='also replace the notebook by the executed one, and its named figures in docs/')
     arguments = parser.parse_args()
 
-    if os.environ.get('MNIST_NPZ'):  # A relative path starts here, and not where the notebook runs.
-        os.environ['MNIST_NPZ'] = str(Path(os.environ['MNIST_NPZ']).expanduser().resolve())
+    for name in ('MNIST_NPZ', 'MOLECULES'):  # A relative path starts here, and not where the notebook runs.
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
     started, path = time.perf_counter(), arguments.notebook.resolve()
     if not path.is_file():
         sys.exit(f'There is no notebook {arguments.notebook}.')

@@ -37,13 +37,20 @@ def test_one_clean_run(path):
     assert not re.search(r'/(home|root|work|tmp|Users)/', path.read_text(encoding='utf-8'))
 
 
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [path for path in NOTEBOOKS if path.stem != 'molecules'], ids=lambda path: path.stem)
 def test_run_on_mnist_with_the_pretrained_models(path):
     notebook = read(path)
 
     assert 'MNIST' in str(outputs(notebook)) and 'NOT MNIST' not in str(outputs(notebook))
     assert parameters(notebook)['dataset'] == 'auto'
     assert parameters(notebook).get('use_pretrained', True)
+
+
+def test_molecules_are_those_of_qm9():
+    notebook = read(MAIN.with_stem('molecules'))
+
+    assert '131,954 of 132,040 molecules' in printed(notebook, 'stdout')
+    assert parameters(notebook)['use_pretrained'] and parameters(notebook)['molecules_file'] is None
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)

@@ -23,7 +23,7 @@ PARAMETERS = {'alternatives': {'max_iter': 6, 'num_starts': 2, 'num_images': 10,
 
 
 def test_none_is_missing():
-    assert {MAIN.stem, *PARAMETERS} == set(NUM_FIGURES)
+    assert {MAIN.stem, *PARAMETERS, 'molecules'} == set(NUM_FIGURES)
 
 
 def run_small(name, parameters, tmp_path):
@@ -77,6 +77,37 @@ def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
     exec(cell.source, {'Path': Path, 'shutil': shutil, 'folder': str(folder), 'start_anew': start_anew})
 
     assert folder.is_dir() and (folder / 'journal.csv').exists() != start_anew
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('parameters', [
+    {}, {'molecules_file': 'molecules.csv'},
+    {'molecules_file': 'molecules.csv', 'use_pretrained': False, 'epochs': 1, 'library_size': 60}],
+    ids=['nothing', 'a file', 'a file to train on'])
+def test_molecules(parameters, tmp_path):
+    """With nothing, with a file of molecules, and with models that are trained on it for an epoch."""
+    pytest.importorskip('rdkit', reason='needs RDKit: pip install -e ".[molecules]"')
+    smiles = [f'{left}{right}' for left in ('C', 'CC', 'CCC', 'N', 'NC', 'O', 'OC', 'N#C', 'FC', 'O=C')
+              for right in ('C', 'CO', 'CN', 'C(C)C', 'C(=O)N', 'C1CC1', 'c1ccco1', 'C#C', 'C(C)O', 'CCC')] * 6
+    (tmp_path / 'molecules.csv').write_text('\n'.join(['smiles', *smiles, 'nonsense']))
+    if 'molecules_file' in parameters:
+        parameters = parameters | {'molecules_file': str(tmp_path / 'molecules.csv')}
+    notebook = read(MAIN.with_stem('molecules'))
+    notebook_runner.override_parameters(notebook, {
+        'library_size': 300, 'num_experiments': 4, 'folder': str(tmp_path / 'journals'), **parameters})
+
+    notebook_runner.execute(notebook, MAIN.parent)
+    page, pngs = notebook_runner.export(notebook, tmp_path, 'molecules')
+
+    assert len(figures(notebook)) == len(pngs) == NUM_FIGURES['molecules'] and page.exists()
+    assert printed(notebook, 'stderr') == ''
+    for name in ('inventing', 'screening'):
+        with open(tmp_path / 'journals' / f'{name}.csv', newline='') as file:
+            statuses = [row['status'] for row in csv.DictReader(file)]
+        assert sum(status in ('done', 'failed') for status in statuses) == 4
+        assert sum(status.startswith('known') for status in statuses) == 10
+    if parameters:
+        assert "'cannot be parsed as SMILES': 1" in printed(notebook, 'stdout')
 
 
 def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits):

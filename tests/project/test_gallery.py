@@ -13,7 +13,8 @@ sys.path.insert(0, str(ROOT / 'benchmarks'))
 import gallery  # noqa: E402
 
 FUNCTIONS = {node.name: node
-             for path in (*ROOT.glob('latent_search/*.py'), *ROOT.glob('digits/*.py'), ROOT / 'comparison.py')
+             for path in (*ROOT.glob('latent_search/*.py'), *ROOT.glob('digits/*.py'), ROOT / 'comparison.py',
+                          ROOT / 'molecules' / 'figures.py')
              for node in ast.parse(path.read_text(encoding='utf-8')).body
              if isinstance(node, ast.FunctionDef) and node.name.startswith('plot_')}
 
@@ -37,6 +38,7 @@ def test_function(name):
 
 @pytest.mark.slow
 def test_code_of_the_page_draws_its_pictures(tmp_path):
+    pytest.importorskip('rdkit', reason='needs RDKit: pip install -e ".[molecules]"')
     gallery.draw(PAGE, tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == {f'{name}.png' for name in FUNCTIONS}

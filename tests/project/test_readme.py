@@ -66,6 +66,15 @@ def test_examples_of_experiments(tmp_path):
                        '12', '6 None']
 
 
+def test_examples_of_molecules(tmp_path):
+    pytest.importorskip('rdkit', reason='needs RDKit: pip install -e ".[molecules]"')
+    examples = re.findall(r'^```python\n(.*?)^```', read('docs/molecules.md'), re.DOTALL | re.MULTILINE)
+
+    said = run('\n'.join(examples) + 'print(len(search.X), -search.fx_opt > 90)', tmp_path)
+
+    assert len(examples) == 3 and said.splitlines()[-1] == '18 True'
+
+
 def anchors(page):
     """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r'^#+ (.+)$', read(page), re.MULTILINE)

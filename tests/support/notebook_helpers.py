@@ -14,7 +14,7 @@ MAIN = ROOT / 'notebooks' / 'variational_autoencoder_opt.ipynb'
 
 # How many figures each notebook has.
 NUM_FIGURES = {'variational_autoencoder_opt': 15, 'alternatives': 3, 'external_results': 5, 'higher_dimensions': 5,
-               'latent_spaces': 5}
+               'latent_spaces': 5, 'molecules': 7}
 
 sys.path.insert(0, str(ROOT / 'notebooks'))
 import run as notebook_runner  # noqa: E402
