@@ -14,10 +14,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from latent_search import create_optimizer
-from molecules.latent_space import points_around
+from molecules.latent_space import points_around, widest
 from molecules.properties import is_plausible
 from molecules.vocabulary import canonical
-from networks.prediction import predict
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Inventing molecules
@@ -110,9 +109,9 @@ def ours_inventing(start, measure, seed, space, library):
         choose(search, smiles, codes, measure, tried)
 
 
-def choose(search, smiles, codes, measure, tried):
+def choose(search, smiles, points, measure, tried):
     """One experiment of our search."""
-    experiment, = search.ask(candidates=codes)
+    experiment, = search.ask(candidates=points)
     tried.append(smiles[experiment.candidate])
     value = measure(tried[-1])
     if value is None:
@@ -136,7 +135,7 @@ class Library:
 
     def __init__(self, smiles, space):
         self.smiles, self.codes = smiles, space.encode(smiles)
-        self.predicted = predict(space.model.get_layer('predictor'), self.codes, 'predict')
+        self.properties = space.properties(self.codes)
         generator = rdFingerprintGenerator.GetMorganGenerator(radius=3, fpSize=2048)
         self.fingerprints = [generator.GetCountFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
         self.rows = {text: row for row, text in enumerate(smiles)}
@@ -153,7 +152,7 @@ def ridge(start, measure, seed, space, library):
     """The best of the library by a ridge regression on codes and predicted properties, after each experiment anew."""
     from sklearn.linear_model import RidgeCV
 
-    x = np.hstack((library.codes, library.predicted))
+    x = np.hstack((library.codes, library.properties))
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     greedily(start, measure, library, lambda rows, y, left: RidgeCV(np.geomspace(0.1, 1000, 9)).fit(
         x[rows], y).predict(x[left]))
@@ -217,13 +216,14 @@ def greedily(start, measure, library, worth):
 
 
 def ours_screening(start, measure, seed, space, library):
-    """Our search over the codes of the library."""
-    search, tried = create_optimizer(None, space.domain, seed), list(start)
+    """Our search over the properties that the joint predictor reads from the codes of the library."""
+    search = create_optimizer(None, [(-widest, widest)] * library.properties.shape[1], seed)
+    tried = list(start)
     for smiles in start:
         value = measure(smiles)
-        search.add_known(library.codes[[library.rows[smiles]]], None if value is None else [[-value]])
+        search.add_known(library.properties[[library.rows[smiles]]], None if value is None else [[-value]])
     while True:
-        choose(search, library.smiles, library.codes, measure, tried)
+        choose(search, library.smiles, library.properties, measure, tried)
 
 
 inventing = {'samples of the prior': samples_of_prior, 'perturbation of the best code': perturbation,

@@ -6,7 +6,7 @@ from molecules.joint_model import create_generator
 from molecules.properties import is_plausible
 from networks.prediction import predict
 
-# Of a code, in standard deviations of the prior.
+# Of a code in standard deviations of the prior, and of a property in those of QM9's molecules.
 widest = 5.0
 
 
@@ -44,6 +44,13 @@ class LatentSpace:
     def encode_rows(self, rows):
         """`t_mean` of molecules, rows of tokens (n, length): float64 (n, latent_dim)."""
         return predict(self.model.get_layer('encoder'), rows, 'encode')[0].astype('float64')
+
+    def properties(self, t):
+        """What the predictor says of molecules with codes t (n, latent_dim): their standardized properties, (n, k).
+
+        They are float64, and those beyond `widest` standard deviations are moved there, so that they lie in a box too.
+        """
+        return np.clip(predict(self.model.get_layer('predictor'), t, 'predict').astype('float64'), -widest, widest)
 
     def decode(self, t):
         """The canonical SMILES strings that points t (n, latent_dim) are decoded to, a list; '' is no molecule."""
