@@ -38,7 +38,7 @@ NEEDED := $(if $(filter molecules.ipynb,$(notdir $(NOTEBOOK_PATH))),$(WITH_MOLEC
 comma := ,
 
 .PHONY: help run test test-quick test-all test-long test-oldest test-backends test-outputs test-jax test-torch test-browser \
-    test-pages lab explore images train train-molecules bench bench-training notebook docs clean
+    test-pages lab explore images train train-molecules bench bench-training bench-molecules notebook docs clean
 
 help:
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -123,6 +123,9 @@ bench: build/bench-venv/installed  ## compare searches, and write their tables a
 
 bench-training: build/bench-venv/installed  ## compare recipes and trainings, and write their tables and figures in docs/
 	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/training.py
+
+bench-molecules: build/bench-venv/installed  ## compare searches for molecules: make bench-molecules MOLECULES=PATH
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/molecule_search.py
 
 build/bench-venv/installed: benchmarks/requirements.txt constraints.txt
 	$(call install,$<,constraints.txt)

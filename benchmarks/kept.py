@@ -23,16 +23,17 @@ bench_dir = build_dir / 'bench'
 def search_version():
     """A hash of the code of our search; what it looks like does not matter."""
     files = sorted(Path(latent_search.__file__).parent.glob('*.py'))
-    return _hash_of([path for path in files if path.name != 'figures.py'])
+    return hash_of([path for path in files if path.name != 'figures.py'])
 
 
 @cache
 def models_version():
     """A hash of the pretrained models' manifest, which holds hashes of their files."""
-    return _hash_of([models_dir / 'manifest.json'])
+    return hash_of([models_dir / 'manifest.json'])
 
 
-def _hash_of(paths):
+def hash_of(paths):
+    """A hash of the content of files, 12 hexadecimal digits."""
     return hashlib.sha256(b''.join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 

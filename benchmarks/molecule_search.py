@@ -15,18 +15,20 @@ import json
 import sys
 import time
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from kept import kept, search_name
+from kept import hash_of, kept, search_name
 from molecule_peers import Library, inventing, screening
 from tables import update_pages, with_those_of_before, write, write_file
 from threadpoolctl import threadpool_limits
 
+import molecules
 from digits.tables import table
 from molecules.data import encode_molecules, read_smiles, split
 from molecules.experiments import ExperimentError, dipole, gap, hydration_energy
-from molecules.joint_model import load_pretrained
+from molecules.joint_model import load_pretrained, qm9_dir
 from molecules.latent_space import LatentSpace
 from molecules.properties import is_plausible
 from molecules.vocabulary import QM9
@@ -84,8 +86,16 @@ def run_one(method, task, seed):
     return {'values': np.array(values), 'smiles': np.frombuffer(json.dumps(smiles).encode(), dtype='uint8')}
 
 
+@cache
+def molecules_version():
+    """A hash of the code of molecules and peers, and of the manifest of the models."""
+    return hash_of([*sorted(Path(molecules.__file__).parent.glob('*.py')),
+                    Path(__file__).with_name('molecule_peers.py'), qm9_dir / 'manifest.json'])
+
+
 def run_kept(method, task, seed):
-    return kept(search_name(f'molecules-{task}', method, seed), lambda: run_one(method, task, seed))
+    return kept(search_name(f'molecules-{task}-{molecules_version()}', method, seed),
+                lambda: run_one(method, task, seed))
 
 
 def best_so_far(values):

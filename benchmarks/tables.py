@@ -208,9 +208,9 @@ def read_notebook_table(path, first_column):
     return found[0]
 
 
-def read_manifest(root):
-    """Reads what models/manifest.json records of the pretrained models: a dict of dicts, one a model."""
-    return json.loads((root / 'models' / 'manifest.json').read_text(encoding='utf-8'))
+def read_manifest(root, folder='models'):
+    """Reads what manifest.json in a folder records of the pretrained models: a dict of dicts, one a model."""
+    return json.loads((root / folder / 'manifest.json').read_text(encoding='utf-8'))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -263,8 +263,17 @@ def _models(root):
     return Table(['model', 'what it is', '−ELBO', 'reconstruction', 'KL', 'predictions', 'epochs'], rows)
 
 
+def _molecule_models(root):
+    """The pretrained models of molecules, and what they reach on the test molecules."""
+    found = {name: model['test_metrics'] for name, model in read_manifest(root, 'models/qm9').items()}
+    columns = list(dict.fromkeys(column for figures in found.values() for column in figures))
+    return Table(['model', *columns], [
+        [f'`{name}`', *(fixed(figures[column], 3) if column in figures else '' for column in columns)]
+        for name, figures in found.items()])
+
+
 # What a marker can name in place of a file: functions of the project's folder.
-SUMMARIES = {'statements': _statements, 'search': _search, 'models': _models}
+SUMMARIES = {'statements': _statements, 'search': _search, 'models': _models, 'molecule models': _molecule_models}
 
 
 def main():
