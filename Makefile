@@ -5,6 +5,7 @@ NOTEBOOK := variational_autoencoder_opt
 BY := search
 NUM := 10
 RUN_FLAGS :=
+TESTS :=
 SEED := 0
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -52,7 +53,7 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 	@$(MAKE) test-quick
 
 test-quick: $(INSTALLED)
-	$(PYTEST) 2 -m 'not slow'
+	$(PYTEST) 2 -m 'not slow' $(TESTS)
 
 test-all: $(WITH_MOLECULES)  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
 	@$(MAKE) test

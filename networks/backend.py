@@ -21,7 +21,8 @@ check_requirements()
 # Lines that TensorFlow's C++ code writes to stderr while it starts, although nothing is wrong. TensorFlow 2.18 begins
 # some of them with a date.
 _greeting = re.compile(rb'I0000|[-\d]+ [:.\d]+: I |WARNING: All log messages before absl|'
-                       rb'To enable the following instructions|.*(failed call to cuInit|Unable to register cu)')
+                       rb'To enable the following instructions|.*(failed call to cuInit|Unable to register cu|'
+                       rb'oneDNN supports DT_INT32 only)')
 
 
 @contextmanager

@@ -79,22 +79,25 @@ def test_only_a_search_anew_forgets_earlier_results(start_anew, tmp_path):
     assert folder.is_dir() and (folder / 'journal.csv').exists() != start_anew
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('parameters', [
-    {}, {'molecules_file': 'molecules.csv'},
-    {'molecules_file': 'molecules.csv', 'use_pretrained': False, 'epochs': 1, 'library_size': 60}],
-    ids=['nothing', 'a file', 'a file to train on'])
-def test_molecules(parameters, tmp_path):
-    """With nothing, with a file of molecules, and with models that are trained on it for an epoch."""
+MOLECULES = [f'{left}{middle}{right}' for left in ('C', 'CC', 'CCC', 'N', 'CN', 'O', 'CO', 'N#C', 'F', 'O=C')
+             for middle in ('C', 'CC', 'C(C)', 'C(O)', 'C(=O)', 'C(N)', 'C1CC1', 'C(F)', 'C=C')
+             for right in ('C', 'CO', 'CN', 'C(C)C', 'C(=O)N', 'C1CC1', 'C#C', 'C(C)O', 'C#N', 'OC')]
+
+
+def molecules_notebook(tmp_path, **parameters):
+    """The notebook with small budgets, and the file of molecules that it may be given."""
     pytest.importorskip('rdkit', reason='needs RDKit: pip install -e ".[molecules]"')
-    smiles = [f'{left}{right}' for left in ('C', 'CC', 'CCC', 'N', 'NC', 'O', 'OC', 'N#C', 'FC', 'O=C')
-              for right in ('C', 'CO', 'CN', 'C(C)C', 'C(=O)N', 'C1CC1', 'c1ccco1', 'C#C', 'C(C)O', 'CCC')] * 6
-    (tmp_path / 'molecules.csv').write_text('\n'.join(['smiles', *smiles, 'nonsense']))
-    if 'molecules_file' in parameters:
-        parameters = parameters | {'molecules_file': str(tmp_path / 'molecules.csv')}
+    (tmp_path / 'molecules.csv').write_text('\n'.join(['smiles', *MOLECULES, 'nonsense']))
     notebook = read(MAIN.with_stem('molecules'))
     notebook_runner.override_parameters(notebook, {
         'library_size': 300, 'num_experiments': 4, 'folder': str(tmp_path / 'journals'), **parameters})
+    return notebook
+
+
+@pytest.mark.slow
+def test_molecules_without_a_file(tmp_path, monkeypatch):
+    monkeypatch.delenv('MOLECULES', raising=False)
+    notebook = molecules_notebook(tmp_path)
 
     notebook_runner.execute(notebook, MAIN.parent)
     page, pngs = notebook_runner.export(notebook, tmp_path, 'molecules')
@@ -106,8 +109,18 @@ def test_molecules(parameters, tmp_path):
             statuses = [row['status'] for row in csv.DictReader(file)]
         assert sum(status in ('done', 'failed') for status in statuses) == 4
         assert sum(status.startswith('known') for status in statuses) == 10
-    if parameters:
-        assert "'cannot be parsed as SMILES': 1" in printed(notebook, 'stdout')
+
+
+@pytest.mark.slow
+def test_molecules_are_trained_where_pretrained_models_are_not_wanted(tmp_path):
+    """After one epoch on so few molecules a search has nothing to choose from."""
+    notebook = molecules_notebook(tmp_path, use_pretrained=False, epochs=1,
+                                  molecules_file=str(tmp_path / 'molecules.csv'))
+
+    with pytest.raises(Exception, match='Train for more epochs or on more molecules'):
+        notebook_runner.execute(notebook, MAIN.parent)
+    for said in ("'cannot be parsed as SMILES': 1", 'with-predictor', 'without-predictor'):
+        assert said in printed(notebook, 'stdout')
 
 
 def test_alternatives_are_trained_where_pretrained_models_are_not_wanted(digits):

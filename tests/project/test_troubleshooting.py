@@ -30,8 +30,8 @@ def literal(node):
 @pytest.fixture(scope='module')
 def messages():
     """All strings of the code, one a line."""
-    files = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('digits/*.py'), *ROOT.glob('*.py'),
-             ROOT / 'notebooks' / 'run.py']
+    files = [*ROOT.glob('latent_search/*.py'), *ROOT.glob('networks/*.py'), *ROOT.glob('digits/*.py'),
+             *ROOT.glob('*.py'), ROOT / 'notebooks' / 'run.py']
     assert len(files) >= 10
     sources = [path.read_text(encoding='utf-8') for path in files]
     sources += [cell.source for path in ROOT.glob('notebooks/*.ipynb')

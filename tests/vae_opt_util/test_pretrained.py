@@ -158,7 +158,7 @@ def test_arrays_of_texts(copied_models):
 def test_full_disk_leaves_weights_and_manifest(copied_models, monkeypatch):
     """There is space for the weights, and none for the manifest that records them."""
     fsync, calls = os.fsync, []
-    before = {path: path.read_bytes() for path in copied_models.iterdir()}
+    before = {path: path.read_bytes() for path in copied_models.rglob('*') if path.is_file()}
 
     def fail_at_the_second(file):
         calls.append(file)
@@ -169,7 +169,7 @@ def test_full_disk_leaves_weights_and_manifest(copied_models, monkeypatch):
     monkeypatch.setattr(os, 'fsync', fail_at_the_second)
     with pytest.raises(OSError, match='No space left'):
         save_weights(create_model('judge'), 'judge', {}, copied_models)
-    assert {path: path.read_bytes() for path in copied_models.iterdir()} == before
+    assert {path: path.read_bytes() for path in copied_models.rglob('*') if path.is_file()} == before
 
 
 def test_home_folder(pretrained, tmp_path, monkeypatch):
