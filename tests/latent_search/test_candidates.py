@@ -5,6 +5,7 @@ import pytest
 from helpers import SQUARE, assert_same, quadratic, snapshot
 
 from latent_search import create_optimizer
+from latent_search.proposals import Proposals
 
 
 @pytest.fixture
@@ -120,3 +121,20 @@ def test_the_choice_does_not_depend_on_the_size_of_parts(num, library, monkeypat
 
     assert [experiment.candidate for experiment in other.ask(3, candidates=library)] == [
         experiment.candidate for experiment in chosen]
+
+
+def test_values_may_be_rough_from_the_start_among_candidates(rng, monkeypatch):
+    asked, kinds = [], Proposals.kinds
+    monkeypatch.setattr(Proposals, 'kinds', lambda self, of_candidates=False: (
+        asked.append(of_candidates) or kinds(self, of_candidates)))
+    points = rng.uniform(size=(40, 16))
+    search = create_optimizer(None, [(0, 1)] * 16)
+    search.add_known(points[:8], rng.normal(size=(8, 1)))
+
+    search.ask(candidates=points)
+    search.ask()
+
+    assert asked == [True, False]
+    fewest = [{kind.name: kind.fewest for kind in kinds(Proposals(search.settings), among)}['rough']
+              for among in (True, False)]
+    assert fewest == [0, 48]
