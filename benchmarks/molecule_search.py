@@ -147,10 +147,10 @@ def best_molecules(result, num=10):
                           key=lambda pair: pair[1])
 
 
-def of_other_tasks(name, measured):
-    """The rows of NAME.csv, whose last column is the task, that stay as they were measured before."""
-    path = results_dir / f'{name}.csv'
-    return [row for row in read_csv(path).rows if row[-1] not in measured] if path.exists() else []
+def other_curves(curves):
+    """The curves of other methods and tasks, which stay as they were measured before."""
+    path, measured = results_dir / 'molecules_curves.csv', {(row[0], row[-1]) for row in curves}
+    return [row for row in read_csv(path).rows if (row[0], row[-1]) not in measured] if path.exists() else []
 
 
 def main():
@@ -171,7 +171,7 @@ def main():
         return
     write('molecules', header, with_those_of_before('molecules', rows))
     write_file('molecules_curves', [['method', 'evaluations', 'low', 'median', 'high', 'knowledge'],
-                                    *of_other_tasks('molecules_curves', arguments.tasks), *curves])
+                                    *other_curves(curves), *curves])
     write_file('molecules_ten_best', [['method', 'smiles', 'value'],
                                       *with_those_of_before('molecules_ten_best', ten_best)])
     update_pages()
