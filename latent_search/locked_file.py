@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 from filelock import FileLock, Timeout
 
@@ -221,6 +221,7 @@ class LockedFile:
     def _hold(self) -> None:
         """Locks the file itself, where the file system can."""
         file = FileIO(self.path)
+        finalize(self, file.close)
         self._close_other(os.fstat(file.fileno()))
         if sys.platform != 'win32':
             try:

@@ -1,8 +1,10 @@
 """Several writers of one journal: processes, forks, editors."""
 
 import errno
+import gc
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -63,6 +65,14 @@ def test_eight_processes_want_one_journal(path, processes):
     assert len(search.X) == 48 and search.pending == []
     # They went on from each other's results.
     assert len(np.unique(search.X, axis=0)) == 48
+
+
+def test_a_search_that_is_lost_closes_its_journal(path, recwarn):
+    warnings.simplefilter('always')
+    create_optimizer(None, SQUARE, journal=path)
+    gc.collect()
+
+    assert [str(warning.message) for warning in recwarn if str(path) in str(warning.message)] == []
 
 
 def inherit(path, connection):

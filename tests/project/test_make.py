@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Without the variables of a `make` that runs these tests.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(('MAKE', 'MFLAGS'))}
 
 
 @pytest.fixture
@@ -25,9 +27,8 @@ def make(tmp_path):
     jupyter.chmod(0o755)
 
     def call(*arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith('MAKE')}
         return subprocess.run(['make', '--no-print-directory', '--old-file=.venv/installed', f'BIN={tmp_path}',
-                               *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+                               *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
 
     return call
 
@@ -71,7 +72,8 @@ def install(tmp_path):
 
     def call(stamp='installed'):
         return subprocess.run(['make', f'PYTHON={tmp_path}/python', f'VENV={tmp_path}/venv',
-                               f'{tmp_path}/venv/{stamp}'], cwd=ROOT, capture_output=True, text=True).returncode
+                               f'{tmp_path}/venv/{stamp}'], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
+                              text=True).returncode
 
     return call
 
