@@ -5,6 +5,7 @@ wherever these come from.
 """
 
 import base64
+import html
 import io
 
 import matplotlib
@@ -29,8 +30,9 @@ class InteractiveFigure:
 
     Attributes:
         controls: a dict from names to the widgets. Set the `value` of one to change the figure.
-        picture: the widget with the figure, whose `value` is a PNG file.
-        alt: the figure's alternative text.
+        picture: the widget with the figure.
+        png: the figure as a PNG file.
+        alt: its alternative text.
     """
 
     def __init__(self, controls, draw, *others):
@@ -45,7 +47,7 @@ class InteractiveFigure:
         import ipywidgets
 
         self.controls, self._draw = controls, draw
-        self.picture = ipywidgets.Image(format='png', layout={'max_width': '100%'})
+        self.picture = ipywidgets.HTML()  # The widget of an image has no alternative text.
         row = ipywidgets.HBox([*others, *controls.values()], layout={'flex_flow': 'row wrap'})
         self._widget = ipywidgets.VBox([row, self.picture])
         for control in controls.values():
@@ -57,12 +59,13 @@ class InteractiveFigure:
         file = io.BytesIO()
         figure.savefig(file, format='png', dpi=90)
         plt.close(figure)  # Otherwise a notebook shows it once more.
-        self.picture.value = file.getvalue()
-        self.alt = figure.alt
+        self.png, self.alt = file.getvalue(), figure.alt
+        self.picture.value = (f'<img src="data:image/png;base64,{base64.b64encode(self.png).decode()}" '
+                               f'alt="{html.escape(self.alt)}" style="max-width: 100%">')
 
     def _repr_mimebundle_(self, **_):
         bundle = self._widget._repr_mimebundle_()
-        return ({**bundle, 'image/png': base64.b64encode(self.picture.value).decode()},
+        return ({**bundle, 'image/png': base64.b64encode(self.png).decode()},
                 {'image/png': {'alt': self.alt}})
 
 
