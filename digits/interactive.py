@@ -1,7 +1,6 @@
 """Figures of a latent space of two dimensions that widgets change, in a notebook with a kernel.
 
-Where there is no kernel, as in a page, the same figure stands as an image. Functions take grids, points and values,
-wherever these come from.
+Without a kernel, as in a page, the same figure is an image. Functions take grids, points and values from any source.
 """
 
 import base64
@@ -70,7 +69,7 @@ class InteractiveFigure:
 
 
 def explore_latent_space(gx, gy, objectives, readers, decoder, target=4, t=(0.0, 0.0)):
-    """Shows what a point is decoded to, what its label is read as, and the objectives there; sliders move the point.
+    """Shows the decoded image of a point, its label as read by models, and its objectives; sliders move the point.
 
     Args:
         gx: first coordinates of a grid, (m, k).
