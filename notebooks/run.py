@@ -1,4 +1,4 @@
-"""Executes a notebook top to bottom, with its progress on the terminal, and leaves a page and figures to look at.
+"""Executes a notebook top to bottom, with its progress on the terminal, and writes a page and its figures.
 
 `python notebooks/run.py notebooks/NAME.ipynb` writes the executed notebook, NAME.html, which needs no other file and no
 network, and each figure as PNG into build/NAME/. `--set name=value` overrides a name that the notebook's cell tagged
@@ -16,6 +16,7 @@ import html
 import io
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import joblib
 import nbformat
 from jupyter_client.kernelspec import get_kernel_spec
 from latex2mathml.converter import convert
@@ -109,7 +111,7 @@ def override_parameters(notebook, overrides):
 
 
 class _TerminalClient(NotebookClient):
-    """Executes a notebook and repeats what its cells print on the terminal, under the heading they stand below.
+    """Executes a notebook and repeats the output of its cells on the terminal, each under its heading.
 
     Ctrl-C interrupts the cell that runs, as the Stop button of JupyterLab does, and a second one ends the kernel.
     """
@@ -130,6 +132,8 @@ class _TerminalClient(NotebookClient):
 def execute(notebook, folder):
     """Executes a notebook in place, with `folder` as its working directory.
 
+    Its metadata then record, as `measured`, the seconds, the cores, and the gigabytes of the largest process.
+
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the message holds the cell and its traceback.
     """
@@ -145,7 +149,12 @@ def execute(notebook, folder):
                              extra_arguments=['--IPKernelApp.log_level=ERROR'],
                              resources={'metadata': {'path': str(folder)}})
     client.on_notebook_start = client.interrupt_kernel_on_ctrl_c
+    started = time.perf_counter()
     client.execute()
+    bytes_of_unit = 1 if sys.platform == 'darwin' else 1024
+    notebook.metadata.measured = {
+        'seconds': round(time.perf_counter() - started), 'cores': joblib.cpu_count(),
+        'gigabytes': round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * bytes_of_unit / 1e9, 1)}
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.
         for output in cell.get('outputs', []):
@@ -172,7 +181,7 @@ def named_figures(notebook):
     """Returns the figures of an executed notebook that its cells name: a dict from names of files to their bytes.
 
     Raises:
-        ValueError: two cells have one name, a name is none for a file, or a cell with a name has not one figure.
+        ValueError: two cells have one name, a name cannot be a file name, or a cell with a name has not one figure.
     """
     figures = {}
     for cell in notebook.cells:

@@ -139,6 +139,8 @@ def test_figures_have_an_alternative_text_in_the_output_of_a_notebook(tmp_path):
 
     notebook_runner.execute(notebook, ROOT)
 
+    measured = notebook.metadata.measured
+    assert 0 < measured.seconds < 300 and measured.cores >= 1 and 0.05 <= measured.gigabytes < 20
     (output,) = notebook.cells[1].outputs
     assert output.metadata['image/png']['alt'].startswith('Two curves over 3 evaluations')
     assert notebook.cells[2].outputs != [] and notebook.cells[3].outputs == []
