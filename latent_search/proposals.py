@@ -116,9 +116,9 @@ class Proposals:
         if settings.noisy:
             return [Kind('values', lambda y, unit: Values(), noisy=True)]
         values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
-        # A few values do not tell what is rough from what is steep, the less the more dimensions there are. Given points
-        # are not refined, so that a wrong choice does less harm. The cost is the logarithm of the constant factor of a
-        # prior that other kinds do not have.
+        # A few values do not tell what is rough from what is steep, the less the more dimensions there are. Given
+        # points are not refined, so that a wrong choice does less harm. The cost is the logarithm of the constant
+        # factor of a prior that other kinds do not have.
         rough = values._replace(name='rough', rough=True,
                                 fewest=30 if of_candidates else max(30, 3 * len(settings.domain)),
                                 cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
