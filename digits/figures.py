@@ -117,8 +117,8 @@ def plot_learning_curves(histories, title):
             axis.set_ylim(top=1.05 * max(later))  # The later epochs would not be told apart.
         axis.legend(loc='upper right')
     figure.suptitle(f'{title}: test images (lines), training images (dotted)')
-    return describe(figure, f'{title}. Curves against the epochs, a panel for each loss: {", ".join(panels)}. On test '
-                    f'images they end at: {"; ".join(last)}.')
+    return describe(figure, f'{title}. Curves against the epochs, a panel for each kind of loss. On test images they '
+                    f'end at: {"; ".join(last)}.')
 
 
 def plot_latent_spaces(ts, y, titles, title):

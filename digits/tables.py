@@ -95,7 +95,7 @@ def objectives_table(assessed):
 
 
 def searches_table(searches, minima, judge_accuracy):
-    """How good searches for each digit are, and how long they took.
+    """How good searches for each target are, and how long they took.
 
     Args:
         searches: a dict from names of searches to pairs of dicts from targets: what `measures.assess_top` returns, and
@@ -112,8 +112,8 @@ def searches_table(searches, minima, judge_accuracy):
         above = np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()])
         rows[-1] += [f'{above:+.3f} from the minimum (median)', f'{np.concatenate(list(right.values())).mean():.0%}',
                      f'{sum(seconds.values()):.1f}']
-    header = ['digit', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
-        'best (nats)', 'ten best distinct read as the digit', 'seconds')]
+    header = ['target', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
+        'best (nats)', 'ten best distinct read as the target', 'seconds')]
     return header, rows + judge_warning(judge_accuracy, header)
 
 
