@@ -74,6 +74,7 @@ def test_floats_are_taken_as_they_are(load, rng):
     ({'y_train': np.zeros(60, dtype='uint8')}, 'y_train .*integers from 0 to 1.*got 1 labels'),
     ({'y_test': np.arange(60) % 4}, 'y_test in .*Labels must lie in 0 to 2, got values from 0 to 3'),
     ({'y_test': np.arange(60) % 2}, 'y_test in .*got 2 labels'),
+    ({'y_test': np.repeat([0, 1, 2], [30, 26, 4])}, 'y_test in .*got 3 labels, 4 images of label 2'),
     ({'y_test': np.linspace(0, 1, 60)}, 'y_test in .*Labels must be integers with shape .60,.*got float64'),
     ({'y_train': np.array(['cat', 'dog'] * 30)}, 'y_train in .*Labels must be integers, or numbers.*got <U3'),
     ({'y_train': np.linspace(300, 310, 60)}, 'y_train in .*Numbers must lie in −10 to 10.*got 300 to 310.*Scale them'),
