@@ -73,7 +73,7 @@ def create_conditional_decoder(latent_dim):
 
 def train_conditional_vae(data, *, latent_dim=2, recipe=VAE_RECIPE, seed=0, checkpoint_dir=None):
     """Builds a conditional VAE and trains it. Arguments, results and errors are those of `vae_opt_util.train`."""
-    sets = [((x, one_hot(y)), {'vae': x}) for x, y in check_data(data)]
+    sets = [((check_images(x), one_hot(y)), {'vae': x}) for x, y in check_data(data)]
     set_random_seed(check_integer('seed', seed, at_least=0))
     model = create_conditional_vae(latent_dim, seed)
     model.compile(recipe.optimizer(len(data.x_train)), {'vae': computed_in_model})

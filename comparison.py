@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from digits.data import num_labels
 from digits.measures import median_and_spread
+from digits.tables import judge_warning
 from latent_search.figures import colors, describe
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
@@ -221,7 +222,7 @@ def training_seconds(history):
     return len(history) * float(np.median([epoch['seconds'] for epoch in history]))
 
 
-def methods_table(runs, assessed, seconds, num_labelled, num_images):
+def methods_table(runs, assessed, seconds, num_labelled, num_images, judge_accuracy):
     """Header and rows of a table: how good the images of each method are, what they cost, and what the method needs.
 
     Args:
@@ -231,6 +232,7 @@ def methods_table(runs, assessed, seconds, num_labelled, num_images):
         seconds: a dict from names of models to the seconds of their training.
         num_labelled: number of labelled training images.
         num_images: images of each label in the sets without a run.
+        judge_accuracy: see `digits.tables.judge_warning`.
     """
     def per_image(name, attribute):
         return np.median([sum(getattr(run, attribute) for run in of_run) / sum(len(run.images) for run in of_run)
@@ -249,9 +251,10 @@ def methods_table(runs, assessed, seconds, num_labelled, num_images):
         else:
             row += [num_images, *['–'] * 7]
         rows.append(row)
-    return ['method', 'read as wanted, %', 'distance', 'coverage, %', 'Fréchet distance', 'images a digit',
-            'training, s', 'labels', 'evaluations an image', 'ms an image', 'gradient?',
-            "labels at the VAE's training?", 'outside experiment?'], rows
+    header = ['method', 'read as wanted, %', 'distance', 'coverage, %', 'Fréchet distance', 'images a digit',
+              'training, s', 'labels', 'evaluations an image', 'ms an image', 'gradient?',
+              "labels at the VAE's training?", 'outside experiment?']
+    return header, rows + judge_warning(judge_accuracy, header)
 
 
 def minima_table(runs, minima):

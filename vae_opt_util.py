@@ -3,8 +3,8 @@
 This is the helper of `notebooks/variational_autoencoder_opt.ipynb`, in the order of its story: networks, losses, joint
 model, the table of models, training, pretrained models, measures.
 
-Conventions: images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,); points `t` of
-the latent space have shape (n, latent_dim); losses are in nats.
+Conventions: images are float32 in [0, 1] with shape (n, *image_shape), MNIST's (28, 28, 1) unless another is given;
+labels are integers with shape (n,); points `t` of the latent space have shape (n, latent_dim); losses are in nats.
 
     data = load_data('digits')
     model, history = train('vae-predictor-softmax', data)
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.data import check_data, check_images, check_labels, image_shape, num_labels
+from digits.data import check_data, check_image_shape, check_images, check_labels, image_shape, num_labels
 from digits.measures import encode
 from latent_search.points import check_integer
 from networks.backend import Conv2DTranspose, keras, layers, ops, set_random_seed
@@ -36,8 +36,8 @@ checkpoints_dir = build_dir / 'checkpoints'
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def create_encoder(latent_dim):
-    """Creates the CNN that maps images (n, 28, 28, 1) to `t_mean` and `t_log_var`, each (n, latent_dim)."""
+def create_encoder(latent_dim, image_shape=image_shape):
+    """Creates the CNN that maps images (n, *image_shape) to `t_mean` and `t_log_var`, each (n, latent_dim)."""
     image = layers.Input(shape=image_shape, name='image')
 
     x = layers.Conv2D(32, 3, padding='same', activation='relu', name='conv_1')(image)
@@ -52,14 +52,20 @@ def create_encoder(latent_dim):
     return keras.Model(image, [t_mean, t_log_var], name='encoder')
 
 
-def create_decoder(latent_dim):
-    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, 28, 28, 1) with pixels in (0, 1)."""
+def create_decoder(latent_dim, image_shape=image_shape):
+    """Creates the CNN that maps latent vectors (n, latent_dim) to images (n, *image_shape) with pixels in (0, 1).
+
+    Raises:
+        ValueError: see `check_image_shape`; an image's height and width must be even.
+    """
+    check_image_shape(image_shape)
+    height, width, channels = image_shape
     t = layers.Input(shape=(latent_dim,), name='t')
 
-    x = layers.Dense(14 * 14 * 64, activation='relu', name='expand')(t)
-    x = layers.Reshape((14, 14, 64), name='reshape')(x)
+    x = layers.Dense(height // 2 * (width // 2) * 64, activation='relu', name='expand')(t)
+    x = layers.Reshape((height // 2, width // 2, 64), name='reshape')(x)
     x = Conv2DTranspose(32, 3, strides=2, padding='same', activation='relu', name='conv_transpose')(x)
-    x = layers.Conv2D(1, 3, padding='same', name='logits')(x)
+    x = layers.Conv2D(channels, 3, padding='same', name='logits')(x)
     x = layers.Activation('sigmoid', name='pixels')(x)
 
     return keras.Model(t, x, name='decoder')
@@ -83,8 +89,8 @@ def create_sampler(seed=None):
     return Sampler(seed, name='sampler')
 
 
-def create_predictor(latent_dim):
-    """Creates the network that predicts label probabilities (n, 10) from `t_mean` (n, latent_dim)."""
+def create_predictor(latent_dim, num_labels=num_labels):
+    """Creates the network that predicts label probabilities (n, num_labels) from `t_mean` (n, latent_dim)."""
     t_mean = layers.Input(shape=(latent_dim,), name='t_mean')
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
@@ -95,7 +101,7 @@ def create_predictor(latent_dim):
 
 
 def create_predictor_linear(latent_dim):
-    """Creates the network that predicts digit values (n, 1), any real number, from `t_mean` (n, latent_dim)."""
+    """Creates the network that predicts values (n, 1), any real numbers, from `t_mean` (n, latent_dim)."""
     t_mean = layers.Input(shape=(latent_dim,), name='t_mean')
 
     x = layers.Dense(128, activation='relu', name='dense_1')(t_mean)
@@ -105,8 +111,8 @@ def create_predictor_linear(latent_dim):
     return keras.Model(t_mean, x, name='predictor')
 
 
-def create_classifier():
-    """Creates the CNN that predicts label probabilities (n, 10) from images; the objective searches with it."""
+def create_classifier(image_shape=image_shape, num_labels=num_labels):
+    """Creates the CNN that predicts label probabilities (n, num_labels) from images; the objective searches with it."""
     image = layers.Input(shape=image_shape, name='image')
 
     x = layers.Conv2D(32, 3, activation='relu', name='conv_1')(image)
@@ -121,8 +127,8 @@ def create_classifier():
     return keras.Model(image, x, name='classifier')
 
 
-def create_judge():
-    """Creates a second CNN that predicts label probabilities (n, 10) from images.
+def create_judge(image_shape=image_shape, num_labels=num_labels):
+    """Creates a second CNN that predicts label probabilities (n, num_labels) from images.
 
     It has another architecture and another seed than the classifier, and is never used in training a VAE or in a
     search, so it can check independently what a search found. Its layer `features` has 128 units.
@@ -149,7 +155,7 @@ def create_judge():
 
 
 def reconstruction_loss(x, x_decoded):
-    """Binary cross-entropy of images (n, 28, 28, 1) summed over their pixels: (n,), nats.
+    """Binary cross-entropy of images (n, height, width, channels) summed over their pixels and channels: (n,), nats.
 
     −Σ x log p + (1 − x) log(1 − p), where p is `x_decoded`, kept 1e-7 from 0 and 1.
     """
@@ -169,8 +175,8 @@ def vae_loss(x, t_decoded, t_mean, t_log_var):
     """Negative variational lower bound (−ELBO) of images, arXiv 1312.6114: (n,), nats.
 
     Args:
-        x: images, (n, 28, 28, 1).
-        t_decoded: the decoded sample of each image's posterior, (n, 28, 28, 1).
+        x: images, (n, *image_shape).
+        t_decoded: the decoded sample of each image's posterior, (n, *image_shape).
         t_mean: means of the posteriors, (n, latent_dim).
         t_log_var: logarithms of their variances, (n, latent_dim).
     """
@@ -193,8 +199,8 @@ predictor_weight = 20.0
 def create_joint_model(encoder, decoder, sampler, predictor=None):
     """Composes the joint VAE-predictor model, or the VAE alone if `predictor` is None.
 
-    The model maps images (n, 28, 28, 1) to a dict: 'vae', their `vae_loss`, (n,), and with a predictor 'predictor', its
-    output for `t_mean`, never for a sample. (In Keras 3, a loss is a function of one output and its target, and
+    The model maps images (n, *image_shape) to a dict: 'vae', their `vae_loss`, (n,), and with a predictor 'predictor',
+    its output for `t_mean`, never for a sample. (In Keras 3, a loss is a function of one output and its target, and
     `vae_loss` needs three tensors, so the model computes it.) `get_layer` returns 'encoder', 'decoder' and 'predictor'.
 
     Raises:
@@ -204,7 +210,7 @@ def create_joint_model(encoder, decoder, sampler, predictor=None):
         if part is not None and part.name != name:
             raise ValueError(f'The {name} must be named {name!r}, under which the joint model finds it, got '
                              f'{part.name!r}. Create it by keras.Model(…, name={name!r}).')
-    image = layers.Input(shape=image_shape, name='image')
+    image = layers.Input(shape=encoder.input.shape[1:], name='image')
     t_mean, t_log_var = encoder(image)
     t_decoded = decoder(sampler([t_mean, t_log_var]))
     outputs = {'vae': vae_loss(image, t_decoded, t_mean, t_log_var)}
@@ -222,7 +228,7 @@ class Design(NamedTuple):
     """How a model is built, trained and measured.
 
     Attributes:
-        create: a function of `latent_dim` and seed that builds the model, uncompiled.
+        create: a function of `latent_dim`, seed, `image_shape` and `num_labels` that builds the model, uncompiled.
         losses: arguments of Keras's `compile` except the optimizer: losses, their weights, and metrics.
         targets: a function of images and labels that returns the model's targets in training.
         recipe: how it is trained.
@@ -239,19 +245,19 @@ class Design(NamedTuple):
 
 
 def label_accuracy(probs, y):
-    """The share of rows of probabilities (n, 10) that are highest for the label in y (n,): {'accuracy': float}."""
+    """The share of rows of probabilities (n, k) that are highest for the label in y (n,): {'accuracy': float}."""
     return {'accuracy': float(np.mean(probs.argmax(axis=1) == y))}
 
 
 def value_rmse(values, y):
-    """The root mean square of the errors of values (n, 1) for digits y (n,), in digits: {'rmse': float}."""
+    """The root mean square of the errors of values (n, 1) for numbers y (n,), in their unit: {'rmse': float}."""
     return {'rmse': float(np.sqrt(np.mean((values[:, 0] - y) ** 2)))}
 
 
 def _joint(create_predictor=None):
-    def create(latent_dim, seed):
-        return create_joint_model(create_encoder(latent_dim), create_decoder(latent_dim), create_sampler(seed),
-                                  create_predictor and create_predictor(latent_dim))
+    def create(latent_dim, seed, image_shape, num_labels):
+        return create_joint_model(create_encoder(latent_dim, image_shape), create_decoder(latent_dim, image_shape),
+                                  create_sampler(seed), create_predictor and create_predictor(latent_dim, num_labels))
 
     return create
 
@@ -276,27 +282,29 @@ MODELS = {
     'vae-predictor-softmax': Design(
         _joint(create_predictor), _labels, lambda x, y: {'vae': x, 'predictor': y}, VAE_RECIPE, label_accuracy),
     'vae-predictor-linear': Design(
-        _joint(create_predictor_linear), _with_predictor('mean_squared_error', []),
+        _joint(lambda latent_dim, _: create_predictor_linear(latent_dim)), _with_predictor('mean_squared_error', []),
         lambda x, y: {'vae': x, 'predictor': y.astype('float32')}, VAE_RECIPE, value_rmse),
     'vae-predictor-softmax-10d': Design(
         _joint(create_predictor), _labels, lambda x, y: {'vae': x, 'predictor': y}, VAE_RECIPE, label_accuracy,
         latent_dim=10),
     'classifier': Design(
-        lambda latent_dim, seed: create_classifier(), _classifier, lambda x, y: y, VAE_RECIPE._replace(epochs=5),
-        label_accuracy, latent_dim=None),
+        lambda latent_dim, seed, *form: create_classifier(*form), _classifier, lambda x, y: y,
+        VAE_RECIPE._replace(epochs=5), label_accuracy, latent_dim=None),
     'judge': Design(
-        lambda latent_dim, seed: create_judge(), _classifier, lambda x, y: y,
+        lambda latent_dim, seed, *form: create_judge(*form), _classifier, lambda x, y: y,
         ARTICLE_RECIPE._replace(epochs=18, learning_rate_decay=0.8), label_accuracy, latent_dim=None),
 }
 
 
-def create_model(name, *, latent_dim=None, seed=0):
+def create_model(name, *, latent_dim=None, seed=0, image_shape=image_shape, num_labels=num_labels):
     """Builds one of `MODELS`, with new weights. It sets the global random seeds of Python, NumPy and Keras.
 
     Args:
         name: a key of `MODELS`.
         latent_dim: dimensions of the latent space; without it those of the table.
         seed: of the initial weights and of the sampler. The judge adds 1000 to it.
+        image_shape: height, width and channels of the images.
+        num_labels: how many labels there are.
 
     Returns:
         An uncompiled Keras model.
@@ -309,7 +317,7 @@ def create_model(name, *, latent_dim=None, seed=0):
     if latent_dim is not None:
         latent_dim = check_integer('latent_dim', latent_dim, at_least=1)
     set_random_seed(seed + 1000 if name == 'judge' else seed)
-    return design.create(latent_dim or design.latent_dim, seed)
+    return design.create(latent_dim or design.latent_dim, seed, image_shape, num_labels)
 
 
 def _design(name):
@@ -327,7 +335,7 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
 
     Args:
         name: a key of `MODELS`.
-        data: a `Data` tuple.
+        data: a `Data` tuple; the networks get its `image_shape` and `num_labels`.
         latent_dim: dimensions of the latent space; by default as in the table.
         recipe: a `Recipe`; by default that of the table.
         seed: of initial weights, order of images, sampler and dropout.
@@ -338,13 +346,18 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
         `(model, history)`: the trained model, and the learning curve, see `fit`.
 
     Raises:
-        ValueError: unknown name, bad images, labels or numbers, or a checkpoint that is damaged.
+        ValueError: unknown name, bad images, labels or numbers, data without the labels that the model learns, or a
+            checkpoint that is damaged.
         OSError: the checkpoint cannot be written, for example because the disk is full.
         FloatingPointError, Interrupted: see `fit`.
     """
     design = _design(name)
+    if design.score is label_accuracy and not data.num_labels or design.score is value_rmse and data.y_train is None:
+        raise ValueError(f"{name!r} needs labels, and {data.name} has {'none' if data.y_train is None else 'numbers'}. "
+                         "Train 'vae-predictor-off', or for numbers 'vae-predictor-linear'.")
     sets = [(x, design.targets(x, y)) for x, y in check_data(data)]
-    model, recipe = create_model(name, latent_dim=latent_dim, seed=seed), recipe or design.recipe
+    model, recipe = create_model(name, latent_dim=latent_dim, seed=seed, image_shape=data.image_shape,
+                                 num_labels=data.num_labels), recipe or design.recipe
     model.compile(recipe.optimizer(len(data.x_train)), **design.losses)
     return model, fit(model, *sets, recipe, name, seed=seed, folder=checkpoint_dir, precision=precision)
 
@@ -364,7 +377,7 @@ def load_pretrained(name, folder=models_dir):
         FileNotFoundError: its file or the manifest does not exist.
     """
     design = _design(name)
-    model = design.create(design.latent_dim, seed=0)
+    model = design.create(design.latent_dim, 0, image_shape, num_labels)
     load_weights(model, name, folder)
     return model
 
@@ -379,19 +392,22 @@ def evaluate(model, x, y, score=None, seed=0):
 
     Args:
         model: made by `create_joint_model`.
-        x: images, float32 in [0, 1], (n, 28, 28, 1).
-        y: labels, integers, (n,).
+        x: images, float32 in [0, 1], of the model's shape.
+        y: labels or numbers, (n,); None where `score` is.
         score: of the predictor, see `Design`.
         seed: of the samples.
 
     Returns:
         A dict of floats: the results of `elbo_parts` and of `score`.
     """
-    x, y = check_images(x), check_labels(y, len(x))
+    x = check_images(x, model.input.shape[1:])
     t_mean, t_log_var = predict(model.get_layer('encoder'), x, 'encode')
     t = sample_posterior(t_mean, t_log_var, np.random.default_rng(seed))
     losses = elbo_parts(x, predict(model.get_layer('decoder'), t, 'decode'), t_mean, t_log_var)
-    return losses | (score(predict(model.get_layer('predictor'), t_mean, 'predict'), y) if score else {})
+    if score is None:
+        return losses
+    predicted = predict(model.get_layer('predictor'), t_mean, 'predict')
+    return losses | score(predicted, check_labels(y, len(x), predicted.shape[1] if predicted.shape[1] > 1 else 0))
 
 
 def sample_posterior(t_mean, t_log_var, rng):
@@ -410,11 +426,11 @@ def reconstruct(x, model):
     """Decodes images from their `t_mean`.
 
     Args:
-        x: images, (n, 28, 28, 1).
+        x: images, (n, *image_shape).
         model: made by `create_joint_model`.
 
     Returns:
-        The decoded images, float32 (n, 28, 28, 1), and the reconstruction loss of each, (n,), nats.
+        The decoded images, float32 (n, *image_shape), and the reconstruction loss of each, (n,), nats.
     """
     decoded = predict(model.get_layer('decoder'), encode(x, model), 'decode')
     return decoded, ops.convert_to_numpy(reconstruction_loss(x, decoded))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from digits.tables import judge_warning
 from latent_search.points import check_points
 
 
@@ -73,7 +74,7 @@ def measured_numbers(*, knn, r2, accuracy, first, second, near, found):
     Args:
         knn: a dict from names of latent spaces to their nearest-neighbour accuracy.
         r2: a dict from the same names to the R² of a linear fit of the digit's value.
-        accuracy: a dict with the accuracy of the `classifier`.
+        accuracy: a dict with the accuracy of the `classifier` and of the `judge`.
         first: what `objectives.assess_objective` returns for the first objective.
         second: the same for the second.
         near: the shares `evaluations`, `highest_ei` and `box` near the minimum for 4.
@@ -96,10 +97,9 @@ def statements_table(**measured):
     Args:
         measured: the arguments of `measured_numbers`.
     """
-    numbers = measured_numbers(**measured)
-    return ['the article', 'here', 'borne out'], [
-        [sentence, template.format(**vars(numbers)), 'yes' if holds(numbers) else '**no**']
-        for sentence, template, holds in statements]
+    numbers, header = measured_numbers(**measured), ['the article', 'here', 'borne out']
+    return header, [[sentence, template.format(**vars(numbers)), 'yes' if holds(numbers) else '**no**']
+                    for sentence, template, holds in statements] + judge_warning(numbers.accuracy['judge'], header)
 
 
 class SharesNear(NamedTuple):

@@ -1,6 +1,7 @@
-"""MNIST, the digits that come with scikit-learn, and checks of images and labels.
+"""MNIST, the digits that come with scikit-learn, images of your own, and checks of images and labels.
 
-Images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,).
+Images are float32 in [0, 1] with shape (n, height, width, channels), MNIST's with (n, 28, 28, 1); labels are integers
+with shape (n,), and numbers of your own are floats.
 """
 
 import hashlib
@@ -16,8 +17,12 @@ from networks.files import check_path, read_arrays
 
 logger = logging.getLogger(__name__)
 
+# MNIST's.
 image_shape = (28, 28, 1)
 num_labels = 10
+
+# The classifier's convolutions without padding leave nothing of a smaller image.
+smallest_side = 18
 
 # sha256 of the bytes of MNIST's arrays, uint8 in the canonical order. The hash of a file would depend on its container.
 MNIST_SHA256 = {
@@ -27,23 +32,33 @@ MNIST_SHA256 = {
     'y_test': 'ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5',
 }
 
+_remedy = ('Delete the file and get a new copy. If it holds images of your own, set '
+           "dataset = 'path/to/file.npz' instead of MNIST_NPZ.")
+
 
 class Data(NamedTuple):
-    """A dataset of digits.
+    """A dataset of images.
 
     Attributes:
         name: its name in figures.
         x_train: training images.
-        y_train: their labels.
+        y_train: their labels, or a number for each, or None.
         x_test: test images.
-        y_test: their labels.
+        y_test: their labels, numbers, or None, as `y_train`.
+        num_labels: how many labels there are; 0 where each image has a number, or nothing.
     """
 
     name: str
     x_train: np.ndarray
-    y_train: np.ndarray
+    y_train: np.ndarray | None
     x_test: np.ndarray
-    y_test: np.ndarray
+    y_test: np.ndarray | None
+    num_labels: int = num_labels
+
+    @property
+    def image_shape(self):
+        """Height, width and channels of an image."""
+        return self.x_train.shape[1:]
 
 
 class DataUnavailableError(OSError):
@@ -82,12 +97,12 @@ def load_mnist(path=None):
         x, y = arrays[f'x_{part}'], arrays[f'y_{part}']
         if {x.dtype, y.dtype} != {np.dtype('uint8')} or x.shape != (*y.shape, 28, 28) or y.ndim != 1:
             raise ValueError(f'Arrays x_{part} and y_{part} of {source} must be uint8 with shapes (n, 28, 28) and '
-                             f'(n,), got {x.dtype} with shape {x.shape} and {y.dtype} with shape {y.shape}. Delete '
-                             'the file and get a new copy.')
+                             f'(n,), got {x.dtype} with shape {x.shape} and {y.dtype} with shape {y.shape}. '
+                             + _remedy)
     for key, sha256 in MNIST_SHA256.items():
         if hashlib.sha256(np.ascontiguousarray(arrays[key])).hexdigest() != sha256:
             raise ValueError(f'Array {key!r} of {source} is not that of MNIST: its sha256 differs from the recorded '
-                             f'{sha256[:12]}…. Delete the file and get a new copy.')
+                             f'{sha256[:12]}…. {_remedy}')
 
     def images(x):
         return (x.astype('float32') / 255.0)[..., np.newaxis]
@@ -105,7 +120,7 @@ def _read_mnist_npz(path, named_by):
         return path, read_arrays(path, MNIST_SHA256)
     except ValueError as error:
         raise ValueError(f'{path} cannot be read as an npz archive with the arrays {", ".join(MNIST_SHA256)} '
-                         f'({error}). Delete the file and get a new copy.') from error
+                         f'({error}). {_remedy}') from error
 
 
 def _download_mnist():
@@ -149,23 +164,101 @@ def load_digits():
     return (x_train, y_train), (x_test, y_test)
 
 
+def load_own(path):
+    """Loads images of your own from an npz archive with the arrays of Keras's datasets.
+
+        np.savez('mine.npz', x_train=x[100:], y_train=y[100:], x_test=x[:100], y_test=y[:100])
+        data = load_own('mine.npz')
+
+    Args:
+        path: of the archive. `x_train` and `x_test` are images: bytes, or floats in [0, 1], with shape
+            (n, height, width) or (n, height, width, channels); see `check_image_shape`. `y_train` and `y_test` are
+            labels: integers from 0 up with shape (n,) or (n, 1), five images or more of each; or a number for each
+            image: floats from −10 to 10. Without these two arrays there are no labels.
+
+    Returns:
+        A `Data` tuple, whose name is that of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no archive of arrays, or an array has another form. The message names both.
+    """
+    path = check_path('dataset', path).absolute()
+    if not path.is_file():
+        raise FileNotFoundError(f'There is no file {path}. Give the whole path of an npz file as dataset.')
+    try:
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be read as an npz archive of arrays ({error}). Write it by '
+                         'np.savez.') from error
+    if arrays.keys() not in (MNIST_SHA256.keys(), {'x_train', 'x_test'}):
+        raise ValueError(f'{path} must hold the arrays x_train and x_test, with labels also y_train and y_test, and no '
+                         f'others, got {", ".join(arrays)}. Name them in np.savez(path, x_train=…).')
+
+    def checked(key, check, *arguments):
+        try:
+            return check(arrays[key], *arguments)
+        except ValueError as error:
+            raise ValueError(f'{key} in {path}: {error}') from error
+
+    x_train = checked('x_train', _own_images)
+    x_test = checked('x_test', _own_images, x_train.shape[1:])
+    if 'y_train' not in arrays:
+        return Data(path.name, x_train, None, x_test, None, 0)
+    y_train = arrays['y_train']
+    num = int(y_train.max(initial=0)) + 1 if np.issubdtype(y_train.dtype, np.integer) else 0
+    y_train, y_test = (checked(key, _own_labels, len(x), num) for key, x in (('y_train', x_train), ('y_test', x_test)))
+    return Data(path.name, x_train, y_train, x_test, y_test, num)
+
+
+def _own_images(x, shape=None):
+    x = x[..., np.newaxis] if x.ndim == 3 else x
+    if x.ndim != 4 or x.dtype != np.uint8 and x.dtype.kind != 'f':
+        raise ValueError('Images must be bytes (uint8), or floats in [0, 1], with shape (n, height, width) or '
+                         f'(n, height, width, channels), got {x.dtype} with shape {x.shape}.')
+    check_image_shape(x.shape[1:])
+    if len(x) < 20:
+        raise ValueError(f'Training and measures need 20 images or more, got {len(x)}.')
+    return check_images(x.astype('float32') / (255 if x.dtype == np.uint8 else 1), shape or x.shape[1:])
+
+
+def _own_labels(y, n, num):
+    y = check_labels(y[:, 0] if y.shape == (n, 1) else y, n, num)
+    if num:
+        present, counts = np.unique(y, return_counts=True)
+        if num < 2 or len(present) < num or counts.min() < 5:
+            raise ValueError(f'Labels must be all integers from 0 to {max(num, 2) - 1}, with five images or more each, '
+                             f'got {len(present)} labels, {counts.min()} images of label {present[counts.argmin()]}. '
+                             'Number them by np.unique(labels, return_inverse=True)[1], or save numbers as floats.')
+        return y.astype('int64')
+    if np.abs(y).max() > 10 or np.std(y) < 0.1:
+        raise ValueError('Numbers must lie in −10 to 10, with a standard deviation of 0.1 or more, as the loss of the '
+                         f'predictor is their squared error, got {y.min():.3g} to {y.max():.3g}, deviation '
+                         f'{np.std(y):.3g}. Scale them, for example (y − mean) / deviation.')
+    return y.astype('float32')
+
+
 def load_data(dataset='auto'):
     """Loads the dataset of the notebook.
 
     Args:
-        dataset: 'mnist' (see `load_mnist`), 'digits' (see `load_digits`), or 'auto': MNIST where it is available, and
-            otherwise the digits. The logger of this module then warns, and names the cause and the remedy.
+        dataset: 'mnist' (see `load_mnist`), 'digits' (see `load_digits`), the path of an npz file (see `load_own`), or
+            'auto': MNIST where it is available, and otherwise the digits. The logger of this module then warns, and
+            names the cause and the remedy.
 
     Returns:
         A `Data` tuple.
 
     Raises:
-        ValueError: `dataset` is none of the three, or an MNIST file is damaged.
-        FileNotFoundError: the environment variable MNIST_NPZ names a file that does not exist.
+        ValueError: `dataset` is none of these, or a file is damaged or has another form.
+        FileNotFoundError: there is no such file, or the environment variable MNIST_NPZ names one that does not exist.
         DataUnavailableError: `dataset` is 'mnist' and MNIST is not available.
     """
+    if str(dataset).endswith('.npz'):
+        return load_own(dataset)
     if dataset not in ('auto', 'mnist', 'digits'):
-        raise ValueError(f"dataset must be 'auto', 'mnist' or 'digits', got {dataset!r}.")
+        raise ValueError("dataset must be 'auto', 'mnist' or 'digits', or the path of an npz file with images of your "
+                         f'own, got {dataset!r}.')
     if dataset != 'digits':
         try:
             train_set, test_set = load_mnist()
@@ -185,15 +278,33 @@ def load_data(dataset='auto'):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def check_images(x):
-    """Returns images as an array.
+def check_image_shape(shape):
+    """Checks the height, width and channels of images.
 
     Raises:
-        ValueError: they are not float32 in [0, 1] with shape (n, 28, 28, 1).
+        ValueError: our networks cannot be built for them: the decoder doubles half a side, the classifier leaves
+            nothing of an image below 18 pixels, and figures show grey or red, green and blue.
+    """
+    if len(shape) != 3 or shape[2] not in (1, 3) or any(side < smallest_side or side % 2 for side in shape[:2]):
+        raise ValueError('Each image must have the shape (height, width, channels), with an even height and width of '
+                         f'{smallest_side} pixels or more and 1 or 3 channels, got {tuple(shape)}. Cut, pad or scale '
+                         'them.')
+
+
+def check_images(x, shape=image_shape):
+    """Returns images as an array.
+
+    Args:
+        x: the images.
+        shape: height, width and channels that each must have.
+
+    Raises:
+        ValueError: they are not float32 in [0, 1] with shape (n, height, width, channels).
     """
     x = np.asarray(x)
-    if x.ndim != 4 or x.shape[1:] != image_shape or x.dtype != np.float32:
-        raise ValueError(f'Images must be float32 with shape (n, 28, 28, 1), got {x.dtype} with shape {x.shape}.')
+    if x.ndim != 4 or x.shape[1:] != tuple(shape) or x.dtype != np.float32:
+        raise ValueError(f'Images must be float32 with shape (n, {", ".join(map(str, shape))}), got {x.dtype} with '
+                         f'shape {x.shape}.')
     low, high = x.min(initial=0.0), x.max(initial=0.0)
     if not np.isfinite((low, high)).all():
         raise ValueError('Pixels must lie in [0, 1], got NaN or infinity. Leave such images out, or mend what makes '
@@ -204,50 +315,76 @@ def check_images(x):
     return x
 
 
-def check_labels(y, n):
+def check_labels(y, n, num_labels=num_labels):
     """Returns the labels of `n` images as an array.
 
+    Args:
+        y: the labels.
+        n: how many images there are.
+        num_labels: how many labels there are; 0 where each image has a number instead.
+
     Raises:
-        ValueError: they are not integers from 0 to 9 with shape (n,).
+        ValueError: they are not integers from 0 to `num_labels` − 1 with shape (n,), or not finite numbers.
     """
-    y = np.asarray(y)
-    if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
-        raise ValueError(f'Labels must be integers with shape ({n},), one an image, got {y.dtype} with shape '
-                         f'{y.shape}.')
-    if n and not (y.min() >= 0 and y.max() < num_labels):
-        raise ValueError(f'Labels must lie in 0 to 9, got values from {y.min()} to {y.max()}.')
+    y, kinds = np.asarray(y), 'iu' if num_labels else 'iuf'
+    if y.shape != (n,) or y.dtype.kind not in kinds:
+        raise ValueError(f'Labels must be {"integers" if num_labels else "integers, or numbers as floats,"} with shape '
+                         f'({n},), one an image, got {y.dtype} with shape {y.shape}.')
+    if n and num_labels and not (y.min() >= 0 and y.max() < num_labels):
+        raise ValueError(f'Labels must lie in 0 to {num_labels - 1}, got values from {y.min()} to {y.max()}.')
+    if not np.isfinite(y).all():
+        raise ValueError('Numbers must be finite, got NaN or infinity. Leave such images out.')
     return y
 
 
 def check_data(data):
     """Returns the images and labels of a `Data` tuple as arrays: `(x_train, y_train), (x_test, y_test)`.
 
+    Labels are None where the data have none.
+
     Raises:
         ValueError: there are no training or no test images, or images or labels have another form.
     """
+    check_image_shape(data.image_shape)
     sets = []
     for part, x, y in (('training', data.x_train, data.y_train), ('test', data.x_test, data.y_test)):
-        x = check_images(x)
+        x = check_images(x, data.image_shape)
         if len(x) == 0:
             raise ValueError(f'There are no {part} images. A training needs both training and test images: set some '
                              'apart.')
-        sets.append((x, check_labels(y, len(x))))
+        sets.append((x, None if y is None else check_labels(y, len(x), data.num_labels)))
     return tuple(sets)
 
 
-def check_target(target):
+def check_target(target, num_labels=num_labels):
     """Checks the label that a search is for.
 
     Raises:
-        ValueError: `target` is not an integer from 0 to 9.
+        ValueError: `target` is not an integer from 0 to `num_labels` − 1.
     """
     if not isinstance(target, (int, np.integer)) or not 0 <= target < num_labels:
-        raise ValueError(f'target must be a label, an integer from 0 to 9, got {target!r}.')
+        raise ValueError(f'target must be a label, an integer from 0 to {num_labels - 1}, got {target!r}.')
 
 
 def one_hot(y):
     """Encodes labels (n,) for a conditional model: float32 (n, 10), 1 in the column of the label and 0 elsewhere."""
     return np.eye(num_labels, dtype='float32')[check_labels(y, len(y))]
+
+
+def choose_examples(data, num=10):
+    """Chooses test images to show.
+
+    Returns:
+        Their indices, and a caption of each. With labels: the first image of each of the first `num` labels. With
+        numbers: `num` images from the lowest to the highest. Without labels: the first `num`.
+    """
+    if data.y_test is None:
+        return np.arange(num), [''] * num
+    if data.num_labels:
+        shown = [np.flatnonzero(data.y_test == label)[0] for label in range(min(num, data.num_labels))]
+        return np.array(shown), [str(label) for label in data.y_test[shown]]
+    shown = np.argsort(data.y_test)[np.linspace(0, len(data.y_test) - 1, num).astype(int)]
+    return shown, [f'{value:.2g}' for value in data.y_test[shown]]
 
 
 def choose_per_label(y, num, seed=0):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from digits.data import num_labels
+from digits.data import image_shape, num_labels
 from digits.measures import widest_radius
 from latent_search.figures import colors as label_colors
 from latent_search.figures import describe
@@ -16,13 +16,16 @@ from latent_search.points import check_points
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
 
+# How high or wide an image is drawn among others, in units of their axis: those are pixels of MNIST.
+_image_size = 28
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Data and models
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def plot_architecture(latent_dim, predictor_weight):
+def plot_architecture(latent_dim, predictor_weight, image_shape=image_shape):
     """Draws the joint model: what is computed from what, and which part of the loss each output enters.
 
     Picture: docs/figures.md#plot_architecture.
@@ -30,7 +33,9 @@ def plot_architecture(latent_dim, predictor_weight):
     Args:
         latent_dim: number of dimensions of the latent space.
         predictor_weight: of the predictor's loss in the whole.
+        image_shape: height, width and channels of an image.
     """
+    size = ' × '.join(map(str, image_shape[:2] if image_shape[2] == 1 else image_shape))
     figure, axis = plt.subplots(figsize=(13, 4), layout='constrained')
     axis.set(xlim=(0, 13), ylim=(0.2, 4), title='The joint VAE-predictor model: networks (coloured), what passes '
              'between them (white), parts of the loss (red)')
@@ -38,7 +43,7 @@ def plot_architecture(latent_dim, predictor_weight):
     boxes = {name: axis.text(x, y, text, ha='center', va='center', fontsize=12,
                              bbox={'boxstyle': 'round,pad=0.5', 'facecolor': color, 'edgecolor': 'black'})
              for name, x, y, text, color in (
-                 ('image', 0.8, 2.8, 'image\n28 × 28', 'white'),
+                 ('image', 0.8, 2.8, f'image\n{size}', 'white'),
                  ('encoder', 2.7, 2.8, 'encoder\nCNN', 'lightblue'),
                  ('moments', 5.1, 2.8, f't_mean, t_log_var\n{latent_dim} numbers each', 'white'),
                  ('sampler', 7.4, 2.8, 'sampler', 'lightblue'),
@@ -63,7 +68,7 @@ def plot_architecture(latent_dim, predictor_weight):
 
 
 def plot_images(images, labels, title):
-    """Draws a row of images (n, 28, 28, 1) under their labels (n,).
+    """Draws a row of images (n, height, width, channels) under their labels (n,).
 
     Picture: docs/figures.md#plot_images.
     """
@@ -90,9 +95,10 @@ def plot_learning_curves(histories, title):
                   ('predictor_loss', [history for history in histories.items() if 'predictor_loss' in history[1][0]]),
               'Cross-entropy of classifiers (nats)':
                   ('loss', [history for history in histories.items() if 'vae_loss' not in history[1][0]])}
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout='constrained')
+    panels = {label: (key, of_panel) for label, (key, of_panel) in panels.items() if of_panel}
+    figure, axes = plt.subplots(1, len(panels), figsize=(14 / 3 * len(panels), 4), layout='constrained', squeeze=False)
     colors, last = dict(zip(histories, label_colors, strict=False)), []
-    for axis, (label, (key, of_panel)) in zip(axes, panels.items(), strict=True):
+    for axis, (label, (key, of_panel)) in zip(axes[0], panels.items(), strict=True):
         later = []
         for name, history in of_panel:
             epochs = range(1, len(history) + 1)
@@ -109,21 +115,20 @@ def plot_learning_curves(histories, title):
             axis.yaxis.set_minor_formatter('{x:g}')
         if later and axis.dataLim.ymax > 1.05 * max(later):
             axis.set_ylim(top=1.05 * max(later))  # The later epochs would not be told apart.
-        if of_panel:
-            axis.legend(loc='upper right')
+        axis.legend(loc='upper right')
     figure.suptitle(f'{title}: test images (lines), training images (dotted)')
-    return describe(figure, f'{title}. Three panels of curves that fall with the epochs: −ELBO, predictor loss, '
-                    f'cross-entropy. On test images they end at: {"; ".join(last)}.')
+    return describe(figure, f'{title}. Curves against the epochs, a panel for each kind of loss. On test images they '
+                    f'end at: {"; ".join(last)}.')
 
 
 def plot_latent_spaces(ts, y, titles, title):
-    """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value.
+    """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value, or by number.
 
     Picture: docs/figures.md#plot_latent_spaces.
 
     Args:
         ts: for each latent space the points, (n, 2).
-        y: labels of the images, (n,).
+        y: labels of the images, integers, (n,); or a number for each, floats, (n,); or None.
         titles: for each latent space its title.
         title: of the figure.
 
@@ -131,21 +136,31 @@ def plot_latent_spaces(ts, y, titles, title):
         ValueError: the points of a latent space are not (n, 2).
     """
     ts = [check_points(t, 2) for t in ts]
-    figure, axes = plt.subplots(2, len(ts), figsize=(4.6 * len(ts), 8.5), dpi=72, layout='constrained', sharex=True,
-                                sharey=True, squeeze=False)
-    colorings = (_label_colormap, plt.get_cmap('viridis', num_labels))
-    for row, (cmap, name) in enumerate(zip(colorings, ('label', 'value'), strict=True)):
-        for axis, t, space in zip(axes[row], ts, titles, strict=True):
-            points = axis.scatter(*t.T, c=y, cmap=cmap, vmin=-0.5, vmax=9.5, s=max(1.5, 4000 / len(y)), linewidths=0,
-                                  rasterized=True)
-            _label_latent_axes(axis, f'{space}, by {name}')
+    labels = y is not None and np.issubdtype(np.asarray(y).dtype, np.integer)
+    if labels:
+        num = np.max(y) + 1
+        few = matplotlib.colors.ListedColormap(label_colors[:num])
+        colorings = {'label': (few if num <= len(label_colors) else plt.get_cmap('turbo', num), -0.5, num - 0.5),
+                     'value': (plt.get_cmap('viridis', num), -0.5, num - 0.5)}
+    else:
+        colorings = {'number': ('viridis', None, None)}
+    figure, axes = plt.subplots(len(colorings), len(ts), figsize=(4.6 * len(ts), 4.25 * len(colorings)), dpi=72,
+                                layout='constrained', sharex=True, sharey=True, squeeze=False)
+    for row, (name, (cmap, low, high)) in zip(axes, colorings.items(), strict=True):
+        for axis, t, space in zip(row, ts, titles, strict=True):
+            points = axis.scatter(*t.T, c=y, cmap=None if y is None else cmap, vmin=low, vmax=high,
+                                  s=max(1.5, 4000 / len(t)), linewidths=0, rasterized=True)
+            _label_latent_axes(axis, space if y is None else f'{space}, by {name}')
             axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
-            _write_labels(axis, t, y)
-        figure.colorbar(points, ax=axes[row], ticks=range(num_labels), label=f'Digit {name}')
+            if labels:
+                _write_labels(axis, t, y)
+        if y is not None:
+            figure.colorbar(points, ax=row, ticks=range(num) if labels and num <= 20 else None,
+                            label=name.capitalize())
     figure.suptitle(title)
-    return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(y)} encoded images is a dot, coloured by '
-                    "label in the upper row and by value in the lower. Each label's number stands at the median of its "
-                    'dots.')
+    return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(ts[0])} encoded images is a dot' + (
+        ", coloured by label in the upper row and by value in the lower. Each label's number stands at the median of "
+        'its dots.' if labels else '.' if y is None else ', coloured by its number.'))
 
 
 def plot_reconstructions(x, decoded, title):
@@ -179,24 +194,30 @@ def plot_reconstructions(x, decoded, title):
 
 
 def plot_nll(gx, gy, nll, title):
-    """Draws an objective for all ten targets over a grid, with the minimum of each.
+    """Draws an objective for several targets over a grid, with the minimum of each.
 
     Picture: docs/figures.md#plot_nll.
 
     Args:
         gx: first coordinates of the grid, (m, k).
         gy: second coordinates, (m, k).
-        nll: the objective at the grid's points, (m * k, 10), nats.
+        nll: the objective at the grid's points for the first labels, (m * k, targets), nats.
         title: of the figure.
 
     Raises:
         ValueError: `nll` does not belong to that grid.
     """
-    if nll.shape != (gx.size, num_labels):
-        raise ValueError(f'nll must have shape ({gx.size}, 10), a row for each point of the grid, got {nll.shape}.')
-    figure, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout='constrained', sharex=True, sharey=True)
+    if nll.ndim != 2 or len(nll) != gx.size:
+        raise ValueError(f'nll must have shape ({gx.size}, targets), a row for each point of the grid, got '
+                         f'{nll.shape}.')
+    num = nll.shape[1]
+    rows, columns = -(-num // 5), min(num, 5)
+    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3.3 * rows), layout='constrained', sharex=True,
+                                sharey=True, squeeze=False)
     norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
-    for target, axis in enumerate(axes.flat):
+    for axis in axes.flat[num:]:
+        axis.set_axis_off()
+    for target, axis in enumerate(axes.flat[:num]):
         mesh = axis.pcolormesh(gx, gy, nll[:, target].reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
         best = nll[:, target].argmin()
         axis.plot(gx.flat[best], gy.flat[best], '*', markersize=14, color='red', markeredgecolor='white')
@@ -211,8 +232,8 @@ def plot_nll(gx, gy, nll, title):
     colorbar.ax.yaxis.set_major_formatter('{x:g}')
     colorbar.ax.yaxis.set_minor_locator(NullLocator())
     figure.suptitle(title)
-    return describe(figure, f'{title}. Ten maps of the box, one a target, with a star at the minimum: ' + '; '.join(
-        f'{target}: {nll[:, target].min():.2f} nats' for target in range(num_labels)) + '.')
+    return describe(figure, f'{title}. Maps of the box, one a target, with a star at the minimum: ' + '; '.join(
+        f'{target}: {nll[:, target].min():.2f} nats' for target in range(num)) + '.')
 
 
 def plot_progress(gx, gy, nll, searches, numbers, title):
@@ -304,14 +325,13 @@ def plot_top(assessed, title):
     """Draws the best distinct evaluations of searches, decoded.
 
     Above each image is its objective in nats, below it the probability of the target in percent, by classifier and by
-    judge. Where the judge reads another label, that is orange and followed by the label that it reads.
+    judge. Where the judge reads another label, that is orange and followed by the label that it reads. Without a judge,
+    the measured property stands there.
 
     Picture: docs/figures.md#plot_top.
 
     Args:
-        assessed: a dict from targets to dicts of arrays, with a row of images each. `values` of the objective, (m,);
-            `images`, (m, 28, 28, 1); `classifier` and `judge`, their probabilities of the target, (m,); `read`, the
-            labels that the judge reads, (m,).
+        assessed: a dict from targets to what `measures.assess_top` returns, with a row of images each.
         title: of the figure.
     """
     figure = _draw_top({'': assessed}, max(len(row['values']) for row in assessed.values()))
@@ -336,9 +356,13 @@ def plot_top_beside(panels, title, num=3):
 
 
 def _read_as_wanted(assessed, num=None):
+    said = (f'{len(assessed)} rows of decoded images, one for each target ({", ".join(map(str, assessed))}), best '
+            'first. ')
+    if any('property' in row for row in assessed.values()):
+        best = [f"{row['property'][0]:.2f}" for row in assessed.values()]
+        return f'{said}The property of the best: {", ".join(best)}.'
     read = [label == target for target, row in assessed.items() for label in row['read'][:num]]
-    return (f'{len(assessed)} rows of decoded images, one for each target ({", ".join(map(str, assessed))}), best '
-            f'first. The judge reads {sum(read)} of {len(read)} as their target.')
+    return f'{said}The judge reads {sum(read)} of {len(read)} as their target.'
 
 
 def _draw_top(panels, num):
@@ -354,8 +378,9 @@ def _draw_top(panels, num):
             for i, image in enumerate(row['images'][:num]):
                 images[i * width, top] = image
                 axis.text(i * width, top - 15, f"{row['values'][i]:.2f}", fontsize=13, ha='center', va='bottom')
-                wrong = row['read'][i] != target
-                note = (f"{100 * row['classifier'][i]:.0f} | {100 * row['judge'][i]:.0f}"
+                wrong = 'property' not in row and row['read'][i] != target
+                note = (f"{row['property'][i]:.2f}" if 'property' in row else
+                        f"{100 * row['classifier'][i]:.0f} | {100 * row['judge'][i]:.0f}"
                         + (f" ({row['read'][i]})" if wrong else ''))
                 axis.text(i * width, top + 16, note, fontsize=13, ha='center', va='top',
                           bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange' if wrong else 'none',
@@ -543,12 +568,20 @@ def _show_montage(axis, images):
     """Draws images at places on one axis, which is many times faster than an axis for each.
 
     Args:
-        axis: to draw on; one unit of its coordinates is a pixel. Its limits are to be set afterwards.
-        images: a dict from the centres of images, (x, y), even numbers of pixels, to images (28, 28, 1).
+        axis: to draw on. Its limits are to be set afterwards.
+        images: a dict from the centres of images, (x, y), to images (height, width, channels), all of one shape. The
+            longer side of an image is 28 units of the axis.
     """
-    (left, top), (right, bottom) = np.min(list(images), axis=0) - 14, np.max(list(images), axis=0) + 14
-    montage = np.full((bottom - top, right - left), np.nan)
+    height, width, channels = next(iter(images.values())).shape
+    scale = max(height, width) / _image_size  # Pixels in a unit.
+    half = _image_size // 2
+    (left, top), (right, bottom) = np.min(list(images), axis=0) - half, np.max(list(images), axis=0) + half
+    # NaN is transparent, but only in grey.
+    montage = np.full((round((bottom - top) * scale), round((right - left) * scale), channels),
+                      np.nan if channels == 1 else 1.0)
     for (x, y), image in images.items():
-        montage[y - top - 14:y - top + 14, x - left - 14:x - left + 14] = np.squeeze(image)
-    axis.imshow(montage, cmap='gray', vmin=0, vmax=1, extent=(left, right, bottom, top))
+        row, column = round((y - top) * scale - height / 2), round((x - left) * scale - width / 2)
+        montage[row:row + height, column:column + width] = image
+    axis.imshow(np.squeeze(montage, axis=2) if channels == 1 else montage, cmap='gray', vmin=0, vmax=1,
+                extent=(left, right, bottom, top))
     axis.set_axis_off()

@@ -6,13 +6,18 @@ import numpy as np
 
 from digits.data import check_images, choose_per_label, num_labels
 from latent_search.points import check_integer, check_points, sample_around, top
-from networks.backend import keras
 from networks.prediction import predict
 
 
 def encode(x, model):
-    """Encodes images (n, 28, 28, 1) with a joint model's encoder: `t_mean`, float32 (n, latent_dim)."""
-    return predict(model.get_layer('encoder'), check_images(x), 'encode')[0]
+    """Encodes images, of the model's shape, with a joint model's encoder: `t_mean`, float32 (n, latent_dim)."""
+    encoder = model.get_layer('encoder')
+    return predict(encoder, check_images(x, encoder.input.shape[1:]), 'encode')[0]
+
+
+def accuracy(classifier, data):
+    """Share of a dataset's test images that a classifier reads correctly."""
+    return float(np.mean(predict(classifier, data.x_test, classifier.name).argmax(axis=1) == data.y_test))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -36,7 +41,7 @@ def knn_label_accuracy(t, y, k=10):
 
 
 def linear_value_r2(t, y):
-    """R² of the linear fit of digit values `y` (n,) on points `t` (n, latent_dim): how much one gradient explains."""
+    """R² of the linear fit of values `y` (n,) on points `t` (n, latent_dim): how much one gradient explains."""
     from sklearn.linear_model import LinearRegression
 
     return float(LinearRegression().fit(t, y).score(t, y))
@@ -74,34 +79,41 @@ def label_regions(t_grid, t, y, k=10):
 
 
 def mean_pixel_distance(images):
-    """Mean Euclidean distance between two of the images (n, 28, 28, 1), in pixels from 0 to 1; 0 for a single one."""
+    """Mean Euclidean distance between two of the images (n, …), in pixels from 0 to 1; 0 for a single one."""
     from scipy.spatial.distance import pdist
 
     return float(pdist(images.reshape(len(images), -1)).mean()) if len(images) > 1 else 0.0
 
 
-def assess_top(search, target, decoder, classifier, judge, num=10, distance=None):
+def assess_top(search, target, decoder, classifier, judge=None, num=10, distance=None):
     """Decodes the best distinct evaluations of a search and reads the images.
+
+        assess_top(search, 4, decoder, classifier, judge)
+        assess_top(search, 0.5, decoder, slant)
 
     Args:
         search: of latent_search, or anything else that `top` takes.
-        target: the label that it searched for.
-        decoder: a Keras model from points to images.
-        classifier: the classifier of the objective.
+        target: the label, or the value of a property, that it searched for.
+        decoder: a Keras model, or a function, from points (m, d) to images (m, height, width, channels).
+        classifier: the classifier of the objective; or, without a judge, a function from images to a property, (m,).
         judge: another classifier, for checks.
         num: see `top`.
         distance: see `top`: 0 gives the best evaluations as in the article, distinct or not.
 
     Returns:
-        A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
-        probabilities of the target, (m,); `read`, the labels that the judge reads, (m,); `diversity`, see
-        `mean_pixel_distance`.
+        A dict: `values` of the objective, (m,); `images`, (m, height, width, channels); `diversity`, see
+        `mean_pixel_distance`. With a judge also `classifier` and `judge`, their probabilities of the target, (m,), and
+        `read`, the labels that the judge reads, (m,); without, `property`, (m,).
     """
     points, values = top(search, num, distance)
     images = predict(decoder, points, 'decode')
+    assessed = {'values': values[:, 0], 'images': images, 'diversity': mean_pixel_distance(images)}
+    by_classifier = predict(classifier, images, 'classify')
+    if judge is None:
+        return assessed | {'property': by_classifier}
     by_judge = predict(judge, images, 'judge')
-    return {'values': values[:, 0], 'images': images, 'classifier': predict(classifier, images, 'classify')[:, target],
-            'judge': by_judge[:, target], 'read': by_judge.argmax(axis=1), 'diversity': mean_pixel_distance(images)}
+    return assessed | {'classifier': by_classifier[:, target], 'judge': by_judge[:, target],
+                       'read': by_judge.argmax(axis=1)}
 
 
 def mean_distance_of_labels(images, y, num=30):
@@ -148,6 +160,8 @@ def widest_radius(assessed, agreement=0.95):
 @lru_cache(maxsize=4)
 def create_features(judge):
     """Composes a model from images to the judge's penultimate features (n, 128) and its label probabilities (n, 10)."""
+    from networks.backend import keras
+
     return keras.Model(judge.input, [judge.get_layer('features').output, judge.output], name='features')
 
 

@@ -1,5 +1,7 @@
 """Objectives: functions of points of latent space that are low where an image with a wanted label is decoded.
 
+The priors need no Keras: it is imported by the functions that are given a model.
+
 Points `t` have shape (n, latent_dim); objectives are in nats and are minimised.
 """
 
@@ -8,9 +10,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import gammaln
 
-from digits.data import check_target, num_labels
+from digits.data import check_target
 from latent_search.points import check_points
-from networks.backend import keras, ops, value_and_gradient
 from networks.prediction import predict
 
 # The article's floor under a probability. It caps the label's term at −log 1e-8 = 18.4 nats.
@@ -40,18 +41,18 @@ def nll_norm(t):
 
 
 def nll_all_targets(reader, t, prior=nll_prior):
-    """The objective of equation (1) for all ten targets at once, in one batched call.
+    """The objective of equation (1) for all targets at once, in one batched call.
 
     f(t, target) = −log(p(y = target | t) + 1e-8) + prior(t), where the article's prior(t) is −log N(t | 0, I).
 
     Args:
-        reader: a Keras model from points to label probabilities (n, 10): a predictor, or what `create_decode_classify`
-            returns.
+        reader: a Keras model from points to probabilities of k labels, (n, k): a predictor, or what
+            `create_decode_classify` returns.
         t: points, (n, latent_dim).
         prior: the term of the point alone, `nll_prior` or `nll_norm`. It is a lower bound of the objective.
 
     Returns:
-        float64 (n, 10), nats.
+        float64 (n, k), nats.
 
     Raises:
         ValueError: `t` has another shape, or numbers that are not finite.
@@ -67,25 +68,25 @@ def nll_of_probs(probs, t, prior=nll_prior):
     `LatentOptimizer.add_known`.
 
     Args:
-        probs: probabilities of the labels, (n, 10).
+        probs: probabilities of the labels, (n, k).
         t: points, (n, latent_dim).
         prior: as for `nll_all_targets`.
 
     Returns:
-        float64 (n, 10), nats.
+        float64 (n, k), nats.
 
     Raises:
         ValueError: the probabilities are not numbers in [0, 1] with that shape, or points are not finite.
     """
     t, probs = check_points(t), np.asarray(probs, dtype='float64')
-    if probs.shape != (len(t), num_labels) or not ((probs >= 0) & (probs <= 1 + 1e-6)).all():
-        raise ValueError(f'probs must be probabilities with shape ({len(t)}, 10), a row for each point, got shape '
+    if probs.ndim != 2 or len(probs) != len(t) or not ((probs >= 0) & (probs <= 1 + 1e-6)).all():
+        raise ValueError(f'probs must be probabilities with shape ({len(t)}, labels), a row for each point, got shape '
                          f'{probs.shape} with values from {probs.min(initial=1):.3g} to {probs.max(initial=0):.3g}.')
     return prior(t) - np.log(probs + probability_floor)
 
 
 def nll_minima(reader, t):
-    """The minima of the objective for all ten targets, in the box of points (n, latent_dim): float64 (10,), nats.
+    """The minima of the objective for all k targets, in the box of points (n, latent_dim): float64 (k,), nats.
 
     Each is refined by a local optimizer (Nelder-Mead) from the lowest point, so it is not above the values at the
     points. Points at which the prior's term alone is above the minima of a few points are left out. Arguments and
@@ -108,13 +109,13 @@ def assess_objective(nll, t, regions, distance):
     9 nats, half of its maximum. A point is in a *sparse* place if no encoded image lies within 0.2 of it.
 
     Args:
-        nll: the objective for all ten targets, (n, 10), nats, whose prior is `nll_prior`.
+        nll: the objective for the first k labels, (n, k), nats, whose prior is `nll_prior`.
         t: the points of a grid over the box, (n, latent_dim).
         regions: the label of each point's region, (n,), and
         distance: its distance to the nearest encoded image, (n,); see `measures.label_regions`.
 
     Returns:
-        A dict: `minima`, the point of the lowest value for each target, (10, latent_dim); `inside`, how many of these
+        A dict: `minima`, the point of the lowest value for each target, (k, latent_dim); `inside`, how many of these
         lie in the region of their label; and shares of the box, as means over targets: `low_outside` and
         `moderately_low_outside`, low but outside the region of the target, and `low_sparse` and
         `moderately_low_sparse`, low but sparse.
@@ -123,22 +124,25 @@ def assess_objective(nll, t, regions, distance):
         ValueError: points are not finite numbers, or the other arrays do not belong to them.
     """
     t = check_points(t)
-    if (np.shape(nll), np.shape(regions), np.shape(distance)) != ((len(t), num_labels), (len(t),), (len(t),)):
-        raise ValueError(f'nll, regions and distance must have shapes ({len(t)}, 10), ({len(t)},) and ({len(t)},), a '
+    if np.ndim(nll) != 2 or {np.shape(nll)[:1], np.shape(regions), np.shape(distance)} != {(len(t),)}:
+        raise ValueError(f'nll, regions and distance must have shapes ({len(t)}, k), ({len(t)},) and ({len(t)},), a '
                          f'row for each point, got {np.shape(nll)}, {np.shape(regions)} and {np.shape(distance)}.')
+    targets = np.arange(nll.shape[1])
     of_label, lowest = nll - nll_prior(t), nll.argmin(axis=0)
-    places = {'outside': regions[:, np.newaxis] != np.arange(num_labels), 'sparse': (distance > 0.2)[:, np.newaxis]}
-    return {'minima': t[lowest], 'inside': int((regions[lowest] == np.arange(num_labels)).sum()),
+    places = {'outside': regions[:, np.newaxis] != targets, 'sparse': (distance > 0.2)[:, np.newaxis]}
+    return {'minima': t[lowest], 'inside': int((regions[lowest] == targets).sum()),
             **{f'{low}_{place}': float(((of_label < nats) & there).mean()) for place, there in places.items()
                for low, nats in (('low', 3), ('moderately_low', 9))}}
 
 
 @lru_cache(maxsize=4)
 def create_decode_classify(decoder, classifier):
-    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, 10) in one compiled call.
+    """Composes decoder and classifier: points (n, latent_dim) to label probabilities (n, k) in one compiled call.
 
     The result is cached, so that the objectives of all targets share one compilation.
     """
+    from networks.backend import keras
+
     return keras.Model(decoder.input, classifier(decoder.output), name='decode_classify')
 
 
@@ -160,7 +164,7 @@ def create_nll(reader, target, prior=nll_prior):
     Raises:
         ValueError: `target` is not a label.
     """
-    check_target(target)
+    check_target(target, reader.output.shape[1])
 
     def nll(t):
         return nll_all_targets(reader, t, prior)[:, [target]]
@@ -183,7 +187,9 @@ def create_nll_with_gradient(reader, target):
     Raises:
         ValueError: `target` is not a label.
     """
-    check_target(target)
+    from networks.backend import ops, value_and_gradient
+
+    check_target(target, reader.output.shape[1])
 
     def of_label(t):
         return -ops.log(reader(t, training=False)[:, target] + probability_floor)

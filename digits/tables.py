@@ -4,6 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from digits.measures import widest_radius
+
+# Tables count how many of ten images the judge reads as wanted. A judge that errs in more than one of ten real images
+# changes these counts by more than the searches differ.
+trusted_accuracy = 0.9
+
 
 class Table(NamedTuple):
     """A header and rows of as many cells, all of them texts. As a text it is a Markdown table, in which HTML is shown.
@@ -42,6 +48,19 @@ def table(header, rows):
     return made
 
 
+def judge_warning(accuracy, header):
+    """The last rows of a table that rests on what the judge reads: a warning, or none if the judge can be trusted.
+
+    Args:
+        accuracy: the share of real test images that the judge reads correctly; see `trusted_accuracy`.
+        header: of the table.
+    """
+    if accuracy >= trusted_accuracy:
+        return []
+    return [[f'**Do not trust the judge: it reads only {accuracy:.0%} of the real test images correctly. Train it '
+             'longer, or on more images.**', *[''] * (len(header) - 1)]]
+
+
 def losses_table(title, metrics, accuracy):
     """Losses of VAEs on test images, and the share of images that classifiers read correctly.
 
@@ -70,18 +89,19 @@ def objectives_table(assessed):
     """
     return (['objective', 'minima inside their region', 'part of the box that is low, but outside the region',
              '… moderately low', 'part of the box that is low, but sparse', '… moderately low'],
-            [[name, f"{of_name['inside']} of 10", *(f'{of_name[key]:.1%}' for key in (
+            [[name, f"{of_name['inside']} of {len(of_name['minima'])}", *(f'{of_name[key]:.1%}' for key in (
                 'low_outside', 'moderately_low_outside', 'low_sparse', 'moderately_low_sparse'))]
              for name, of_name in assessed.items()])
 
 
-def searches_table(searches, minima):
-    """How good searches for each digit are, and how long they took.
+def searches_table(searches, minima, judge_accuracy):
+    """How good searches for each target are, and how long they took.
 
     Args:
         searches: a dict from names of searches to pairs of dicts from targets: what `measures.assess_top` returns, and
             seconds.
-        minima: the minimum of each label's objective, (10,), nats.
+        minima: the minimum of each label's objective, (k,), nats.
+        judge_accuracy: see `judge_warning`.
     """
     rows = [[target, f'{minimum:.3f}'] for target, minimum in enumerate(minima)] + [['all', '']]
     for found, seconds in searches.values():
@@ -92,19 +112,19 @@ def searches_table(searches, minima):
         above = np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()])
         rows[-1] += [f'{above:+.3f} from the minimum (median)', f'{np.concatenate(list(right.values())).mean():.0%}',
                      f'{sum(seconds.values()):.1f}']
-    return ['digit', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
-        'best (nats)', 'ten best distinct read as the digit', 'seconds')], rows
+    header = ['target', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
+        'best (nats)', 'ten best distinct read as the target', 'seconds')]
+    return header, rows + judge_warning(judge_accuracy, header)
 
 
-def variations_table(around, found):
+def variations_table(around, found, judge_accuracy):
     """How far variations of the best points may go: the widest radius at which the judge still agrees.
 
     Args:
         around: a dict from targets to what `measures.assess_around` returns.
         found: a dict from the same targets to what `measures.assess_top` returns.
+        judge_accuracy: see `judge_warning`.
     """
-    from digits.measures import widest_radius  # Starts Keras, which the tables of pages do without.
-
     rows = []
     for target, of_target in around.items():
         widest = widest_radius(of_target)
@@ -112,11 +132,12 @@ def variations_table(around, found):
         rows.append([target, *(('none', f'{share} at {radius}', '—') if widest is None else
                                (radius, share, f"{of_target['diversity'][widest]:.2f}")),
                      f"{found[target]['diversity']:.2f}"])
-    return ['target', 'widest radius', 'read as target by the judge', 'mean distance of two variations (pixels)',
-            '… of two of the ten best distinct'], rows
+    header = ['target', 'widest radius', 'read as target by the judge', 'mean distance of two variations (pixels)',
+              '… of two of the ten best distinct']
+    return header, rows + judge_warning(judge_accuracy, header)
 
 
-def typical_table(found, points, real):
+def typical_table(found, points, real, judge_accuracy):
     """Whether the best points of an objective are typical: the judge's labels, the distance of the points from the
     origin, and the variety of their images.
 
@@ -125,6 +146,7 @@ def typical_table(found, points, real):
         points: a dict from the same names to the best distinct points of each target, (m, d) each.
         real: the last row: its name, the distance from the origin of encoded real images, and the distance of two real
             images of one label.
+        judge_accuracy: see `judge_warning`.
     """
     rows = []
     for name, of_targets in found.items():
@@ -133,5 +155,6 @@ def typical_table(found, points, real):
         diversity = np.median([of_target['diversity'] for of_target in of_targets.values()])
         rows.append([name, f'{right:.0%}', f'{np.median(norms):.2f}', f'{diversity:.2f}'])
     name, norm, distance = real
-    return (['ten best distinct, ten targets', 'read as target by the judge', 'distance from the origin',
-             'mean distance of two images (pixels)'], [*rows, [name, '', f'{norm:.2f}', f'{distance:.2f}']])
+    header = ['ten best distinct, ten targets', 'read as target by the judge', 'distance from the origin',
+              'mean distance of two images (pixels)']
+    return header, [*rows, [name, '', f'{norm:.2f}', f'{distance:.2f}'], *judge_warning(judge_accuracy, header)]

@@ -1,18 +1,16 @@
-"""Calls of Keras models on many rows."""
+"""Calls of models on many rows."""
 
 import sys
 
 import numpy as np
 from tqdm import tqdm
 
-from networks.backend import compiling_is_expected
-
 
 def predict(model, x, description, batch_size=500):
-    """Calls a Keras model on all of `x`, a batch at a time; shows a progress bar if that takes more than a second.
+    """Calls a model on all of `x`, a batch at a time; shows a progress bar if that takes more than a second.
 
     Args:
-        model: a Keras model.
+        model: a Keras model, or a function of one array that returns an array with as many rows.
         x: array (n, …) of its inputs, or a list of arrays where the model has several. Numbers are converted to the
             inputs' dtypes.
         description: what the progress bar says.
@@ -24,6 +22,10 @@ def predict(model, x, description, batch_size=500):
     Raises:
         ValueError: `x` has no rows.
     """
+    if not hasattr(model, 'predict_on_batch'):
+        return np.concatenate([model(x[start:start + batch_size]) for start in range(0, len(x), batch_size)])
+    from networks.backend import compiling_is_expected  # Keras, which other models do without.
+
     inputs = [np.asarray(of_input, dtype=expected.dtype)
               for of_input, expected in zip(x if isinstance(x, list) else [x], model.inputs, strict=True)]
     if len(inputs[0]) == 0:

@@ -177,8 +177,10 @@ def _headings(notebook):
     return headings[1:]
 
 
-def named_figures(notebook):
+def named_figures(notebook, may_lack=False):
     """Returns the figures of an executed notebook that its cells name: a dict from names of files to their bytes.
+
+    With `may_lack`, a cell with a name may have drawn nothing, as on data for which there is nothing to draw.
 
     Raises:
         ValueError: two cells have one name, a name cannot be a file name, or a cell with a name has not one figure.
@@ -193,7 +195,7 @@ def named_figures(notebook):
         if name in {Path(other).stem for other in figures}:
             raise ValueError(f'Two cells name their figure {name!r}. Give each figure a name of its own.')
         found = [(f'{name}.png', png) for png in _pngs(cell)] + [(f'{name}.gif', gif) for gif in _gifs(cell)]
-        if len(found) != 1:
+        if len(found) != 1 and not (may_lack and not found):
             raise ValueError(f'The cell that names its figure {name!r} must draw one figure, it has {len(found)}.')
         figures |= found
     return figures
@@ -247,7 +249,7 @@ def export(notebook, folder, name, source=notebooks_dir):
     Raises:
         ValueError: see `named_figures`.
     """
-    named_figures(notebook)
+    named_figures(notebook, may_lack=True)
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / f'{name}.ipynb', _text(notebook))
 

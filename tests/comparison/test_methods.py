@@ -67,7 +67,7 @@ def test_methods_table(runs):
     seconds = {'vae-predictor-softmax': 600, 'classifier': 50.4, 'vae-conditional': 7, 'vae-predictor-off': 100,
                'latent-constraints': 20}
 
-    header, rows = methods_table(runs, assessed, seconds, 60_000, 20)
+    header, rows = methods_table(runs, assessed, seconds, 60_000, 20, 0.99)
     rows = {name: dict(zip(header[1:], cells, strict=True)) for name, *cells in rows}
 
     assert list(rows) == list(assessed)

@@ -98,8 +98,8 @@ def test_nll(rng):
 
 def test_figures_of_what_does_not_fit():
     gx, gy, t = create_grid(SQUARE, points=4)
-    with pytest.raises(ValueError, match=r'nll must have shape \(16, 10\)'):
-        plot_nll(gx, gy, prior(t), 'objective')
+    with pytest.raises(ValueError, match=r'nll must have shape \(16, targets\)'):
+        plot_nll(gx, gy, prior(t)[1:], 'objective')
     with pytest.raises(ValueError, match=r'shape \(n, 2\)'):
         plot_latent_spaces([np.zeros((5, 3))], np.arange(5), ['a'], 'data')
 

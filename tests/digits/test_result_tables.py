@@ -75,19 +75,36 @@ def test_assess_objective(four_places):
 
 def test_assess_objective_of_what_does_not_fit(four_places):
     t, regions, distance = four_places
-    with pytest.raises(ValueError, match=r'shapes \(4, 10\), \(4,\) and \(4,\).* got \(4, 10\), \(3,\) and \(4,\)'):
+    with pytest.raises(ValueError, match=r'shapes \(4, k\), \(4,\) and \(4,\).* got \(4, 10\), \(3,\) and \(4,\)'):
         assess_objective(np.zeros((4, 10)), t, regions[1:], distance)
-    with pytest.raises(ValueError, match=r'got \(4, 1\)'):
-        assess_objective(np.zeros((4, 1)), t, regions, distance)
+    with pytest.raises(ValueError, match=r'got \(4,\)'):
+        assess_objective(np.zeros(4), t, regions, distance)
 
 
 def test_objectives_table():
     header, rows = objectives_table({'predictor': {
-        'inside': 9, 'low_outside': 0.0191, 'moderately_low_outside': 0.185, 'low_sparse': 0.04, 'minima': None,
+        'inside': 9, 'low_outside': 0.0191, 'moderately_low_outside': 0.185, 'low_sparse': 0.04,
+        'minima': np.zeros((10, 2)),
         'moderately_low_sparse': 0.12}})
 
     assert rows == [['predictor', '9 of 10', '1.9%', '18.5%', '4.0%', '12.0%']]
     assert len(header) == 6 and header[2].endswith('outside the region') and header[4].endswith('sparse')
+
+
+def test_a_judge_that_cannot_judge_says_so(measured):
+    """Below 90%, the last row of each table that rests on it."""
+    around = {0: {'radii': np.array([0.1]), 'diversity': np.array([1.0]), 'share': np.array([1.0])}}
+    found = {0: assessed(0, [1, 2], [0, 0])}
+    tables = {accuracy: [searches_table({'a': (found, {0: 1.0})}, np.zeros(1), accuracy),
+                         variations_table(around, found, accuracy),
+                         typical_table({'a': found}, {'a': [np.ones((2, 2))]}, ('real', 1.0, 2.0), accuracy),
+                         statements_table(**measured | {'accuracy': {'classifier': 0.99, 'judge': accuracy}})]
+              for accuracy in (0.9, 0.28)}
+
+    for (_, trusted), (header, rows) in zip(*tables.values(), strict=True):
+        assert 'judge: it reads' not in str(trusted) and rows[:-1] == trusted
+        assert rows[-1] == ['**Do not trust the judge: it reads only 28% of the real test images correctly. Train it '
+                            'longer, or on more images.**', *[''] * (len(header) - 1)]
 
 
 def test_variations_table():
@@ -95,7 +112,7 @@ def test_variations_table():
     around = {target: {'radii': radii, 'diversity': diversity, 'share': np.array(share)} for target, share in (
         (0, [1, 0.97, 0.5]), (1, [0.97, 0.5, 1]), (2, [0.91, 1, 1]))}
 
-    _, rows = variations_table(around, {target: {'diversity': 3.456} for target in range(3)})
+    _, rows = variations_table(around, {target: {'diversity': 3.456} for target in range(3)}, 0.99)
 
     assert rows == [[0, '0.04', '97%', '2.00', '3.46'], [1, '0.02', '97%', '1.00', '3.46'],
                     [2, 'none', '91% at 0.02', '—', '3.46']]
@@ -105,7 +122,7 @@ def test_typical_table():
     found = {4: assessed(4, [1, 2], [4, 4], 1.0), 5: assessed(5, [1, 2], [5, 3], 2.0)}
     points = [np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([[0.0, 2.0]])]
 
-    header, rows = typical_table({'a': found}, {'a': points}, ('real', 3.086, 8.734))
+    header, rows = typical_table({'a': found}, {'a': points}, ('real', 3.086, 8.734), 0.99)
 
     assert rows == [['a', '75%', '2.50', '1.50'], ['real', '', '3.09', '8.73']]
     assert len(header) == 4
@@ -125,7 +142,8 @@ def measured():
     objective = {'minima': np.zeros((10, 2)), 'inside': 10, 'moderately_low_outside': 0.1, 'moderately_low_sparse': 0.1}
     return {
         'knn': dict(zip(spaces, (0.757, 0.964, 0.959), strict=True)),
-        'r2': dict(zip(spaces, (0.27, 0.26, 0.83), strict=True)), 'accuracy': {'classifier': 0.992}, 'first': objective,
+        'r2': dict(zip(spaces, (0.27, 0.26, 0.83), strict=True)),
+        'accuracy': {'classifier': 0.992, 'judge': 0.99}, 'first': objective,
         'second': {'minima': np.tile([0.3, 0.4], (10, 1)) * np.r_[np.full(9, 0.2), 2][:, np.newaxis], 'inside': 10,
                    'moderately_low_outside': 0.2, 'moderately_low_sparse': 0.3},
         'near': type('Near', (), {'evaluations': 0.6, 'highest_ei': 0.7, 'box': 0.05}),
@@ -154,7 +172,7 @@ def test_statements_that_hold(measured):
 @pytest.mark.parametrize('name, value, failing', [
     ('knn', {'without predictor': 0.4, 'with classifier': 0.9, 'with regressor': 0.3}, [0, 2]),
     ('r2', {'without predictor': 0.3, 'with classifier': 0.9, 'with regressor': 0.8}, [1]),
-    ('accuracy', {'classifier': 0.991}, [3]),
+    ('accuracy', {'classifier': 0.991, 'judge': 0.99}, [3]),
     ('first', {'minima': np.full((10, 2), 3.0), 'inside': 9, 'moderately_low_outside': 0.2,
                'moderately_low_sparse': 0.3}, [4, 5, 6, 7]),
     ('near', type('Near', (), {'evaluations': 0.5, 'highest_ei': 0.04, 'box': 0.05}), [8, 9]),
@@ -219,7 +237,7 @@ def test_searches_table():
     found = {target: assessed(target, [2.5 + target, 4], [target, 0], 3.4) for target in (1, 3)}
 
     header, rows = searches_table({'a': (found, {1: 2.25, 3: 1.0}), 'b': (found, {1: 0.5, 3: 0.5})},
-                                  np.array([0.0, 3.0, 0.0, 5.0]))
+                                  np.array([0.0, 3.0, 0.0, 5.0]), 0.99)
 
     assert len(header) == 8 and header[2].startswith('a: ') and header[5].startswith('b: ')
     assert rows[1][:6] == [1, '3.000', '3.500', '1 of 2', '2.2', '3.500'] and rows[3][:5] == [3, '5.000', '5.500',

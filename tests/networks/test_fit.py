@@ -225,7 +225,8 @@ def test_few_steps_shorten_warm_up_and_averages():
     recipe = Recipe(15, warm_up_steps=300, ema_momentum=0.998)
 
     assert recipe.optimizer(60_000).ema_momentum == 0.998
-    assert rates(recipe, 1437, 36)[34:] == pytest.approx([0.001, 0.001]) and rates(recipe, 1437, 36)[33] < 0.001
+    assert rates(recipe, 512, 62)[60:] == pytest.approx([0.001, 0.001]) and rates(recipe, 512, 62)[59] < 0.001
+    assert rates(recipe, 64, 15) == pytest.approx([0.001 * (step + 1) / 31 for step in range(15)])
     assert 0.98 < recipe.optimizer(1437).ema_momentum < 0.99
     assert not Recipe(1, ema_momentum=0.9).optimizer(10).use_ema
 

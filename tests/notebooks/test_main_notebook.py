@@ -1,8 +1,22 @@
 """The main notebook: with pretrained models on small digits, and what its cells define."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from notebook_helpers import MAIN, ROOT, check_page, code_cells, parameters, printed, read, run_main_notebook
+from notebook_helpers import (
+    MAIN,
+    ROOT,
+    check_page,
+    code_cells,
+    figures,
+    notebook_runner,
+    parameters,
+    printed,
+    read,
+    run_main_notebook,
+    tables,
+)
 
 from digits import objectives
 from networks import prediction
@@ -16,11 +30,12 @@ def defined(pretrained):
     """What cells of the committed notebook define, with the names that it imports; the rest of a cell is not run."""
     imports, = (cell.source for cell in code_cells(read(MAIN)) if cell.source.startswith('import logging'))
     vae = pretrained['vae-predictor-softmax']
-    names = {'latent_dim': 2, 'seed': 0, 'vaes': {'with classifier': vae}, 'classifier': pretrained['classifier']}
+    names = {'latent_dim': 2, 'seed': 0, 'vaes': {'with classifier': vae}, 'classifier': pretrained['classifier'],
+             'data': SimpleNamespace(name='MNIST', image_shape=(28, 28, 1), num_labels=10)}
     exec(imports, names)
     for cell in code_cells(read(MAIN)):
         if any(f'def {name}(' in cell.source for name in ('vae_loss', 'create_joint_model', 'nll_predict', 'nll')):
-            exec(cell.source.split('\n\n\nbounds')[0].split('\n\n\nsecond_map')[0], names)
+            exec(cell.source.split('\n\n\nbounds')[0].split('\n\n\nif targets')[0], names)
     return names
 
 
@@ -37,6 +52,38 @@ def test_with_pretrained_models_without_mnist(tmp_path, monkeypatch, capfd):
     assert 'NOT MNIST. MNIST is not available' in printed(notebook, 'stdout')
     assert printed(notebook, 'stdout').count('best=') >= 20  # Ten searches of GPyOpt, and ten of ours.
     assert 'Bayesian optimization' in capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize('kind, shape, num_figures, said', [
+    ('labels', (32, 32, 3), 13, ["The article's statements are about the ten digits of MNIST"]),
+    ('numbers', (28, 28), 6, ['mine.npz has no labels, so there are no objectives']),
+    ('nothing', (18, 24), 6, ['mine.npz has no labels, so there are no objectives'])])
+def test_images_of_ones_own(kind, shape, num_figures, said, tmp_path, rng):
+    labels = {'labels': np.arange(60) % 3, 'numbers': np.linspace(-1, 1, 60)}
+    arrays = {f'x_{part}': rng.integers(0, 256, (60, *shape), dtype='uint8') for part in ('train', 'test')}
+    if kind in labels:
+        arrays |= {'y_train': labels[kind], 'y_test': labels[kind]}
+    np.savez(tmp_path / 'mine.npz', **arrays)
+    notebook = read(MAIN)
+    notebook_runner.override_parameters(notebook, {
+        'dataset': str(tmp_path / 'mine.npz'), 'epochs': 1, 'max_iter': 2,
+        'checkpoint_dir': str(tmp_path / 'checkpoints')})
+
+    notebook_runner.execute(notebook, MAIN.parent)
+
+    assert printed(notebook, 'stderr') == ''
+    assert len(figures(notebook)) == num_figures
+    assert 'Pretrained weights are those of MNIST, so all models are trained on mine.npz' in printed(notebook, 'stdout')
+    for sentence in said:
+        assert sentence in printed(notebook, 'stdout')
+    names = [[row[0] for row in table[1:]] for table in tables(notebook)]
+    assert names[0] == names[1] + ['classifier', 'judge'] * (kind == 'labels')
+    if kind == 'labels':
+        *targets, total, warning = names[3]
+        assert (targets, total) == (['0', '1', '2'], 'all')
+        assert warning.startswith('**Do not trust the judge')  # The images are noise.
 
 
 def test_loss_and_joint_model_are_the_helpers(defined, rng):

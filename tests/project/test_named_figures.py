@@ -54,6 +54,13 @@ def test_named_figures_are_exported_under_their_names(tmp_path):
     assert [path.read_bytes() for path in figures] == [b'1', b'2', b'3', b'4']
 
 
+def test_a_page_may_lack_a_named_figure(tmp_path):
+    """Images of a user's own may have no labels to draw; the figures of docs/ must be there."""
+    _, figures = notebook_runner.export(notebook(code('the-best'), code(None, b'1')), tmp_path, 'made-up')
+
+    assert [path.name for path in figures] == ['01-first-heading.png']
+
+
 def test_replaced_notebook_replaces_its_figures(tmp_path):
     docs = tmp_path / 'docs'
     docs.mkdir()

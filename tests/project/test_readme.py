@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 PAGES = ['README.md', 'CONTRIBUTING.md', 'benchmarks/README.md', 'models/README.md',
@@ -74,6 +76,92 @@ def test_examples_of_molecules(tmp_path):
     said = run('\n'.join(examples) + 'print(len(search.X), -search.fx_opt > 80)', tmp_path)
 
     assert len(examples) == 3 and said.splitlines()[-1] == '18 True'
+
+
+def own_examples():
+    """The programs of docs/your-own.md by the name of the file that each writes."""
+    blocks = re.findall(r'^```python\n(.*?)^```', read('docs/your-own.md'), re.DOTALL | re.MULTILINE)
+    return {re.findall(r"'([\w-]+\.(?:npz|png))'", block)[-1] if "'" in block else 'decoder': block for block in blocks}
+
+
+@pytest.fixture
+def drawn(rng):
+    """Images of strokes, bytes (n, 28, 28), and the slant of each, (n,)."""
+    slant, (y, x) = rng.uniform(-1, 1, 240), np.mgrid[:28, :28] - 13.5
+    return (255 * np.exp(-((x + 0.8 * slant[:, None, None] * y) / 2) ** 2) * (abs(y) < 9)).astype('uint8'), slant
+
+
+# Keras's Fashion-MNIST, in its format; the labels are ten ranges of the slant.
+FASHION = """
+import numpy as np
+from keras.datasets import fashion_mnist
+drawn = np.load('drawn.npz')
+x, y = drawn['x'], drawn['y'].argsort().argsort() * 10 // 240
+fashion_mnist.load_data = lambda: ((x[:160], y[:160].astype('uint8')), (x[160:], y[160:].astype('uint8')))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_own_images(drawn, tmp_path):
+    x, slant = drawn
+    np.savez(tmp_path / 'drawn.npz', x=x, y=slant)
+    examples = own_examples()
+
+    run(FASHION + examples['fashion.npz'], tmp_path)
+    said = run(examples['best.png'] + "print(len(search.X), best['images'].shape, best['read'].shape)", tmp_path)
+
+    assert said.splitlines()[-1] == '50 (10, 28, 28, 1) (10,)' and (tmp_path / 'best.png').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_own_pictures_and_numbers(drawn, tmp_path):
+    (tmp_path / 'pictures').mkdir()
+    lines = ['file,number']
+    for i, (image, slant) in enumerate(zip(*drawn, strict=True)):
+        Image.fromarray(image).resize((40, 40)).save(tmp_path / 'pictures' / f'{i}.png')
+        lines.append(f'{i}.png,{1000 + 50 * slant}')
+    (tmp_path / 'numbers.csv').write_text('\n'.join(lines))
+    examples = own_examples()
+
+    run(examples['pictures.npz'], tmp_path)
+    said = run(examples['pictures-1.png'] + "print(abs(best['property'] - 1).min() < 0.2)", tmp_path)
+
+    assert said.splitlines()[-1] == 'True' and (tmp_path / 'pictures-1.png').exists()
+
+
+def test_own_property(tmp_path):
+    said = run(own_examples()['slant.png'] + "print(abs(best['property'][0] - 0.5) < 0.05, search.fx_opt < 4)\n"
+               'stroke = np.eye(28)[None, ::-1, :, None]  # It rises to the right, a pixel for each.\n'
+               'print(slant(np.concatenate([stroke, stroke[:, ::-1]])).round(6))', tmp_path)
+
+    assert said.splitlines()[-2:] == ['True True', '[ 1. -1.]'] and (tmp_path / 'slant.png').exists()
+
+
+NUMPY_DECODER = """
+import numpy as np
+def decode(t):
+    s = np.linspace(0, 1, 40)[:, None]
+    weights = np.hstack([(1 - s) ** 3, 3 * s * (1 - s) ** 2, 3 * s ** 2 * (1 - s), s ** 3])
+    points = weights @ (13.5 + 4 * t.reshape(-1, 1, 4, 2))
+    pixels = np.stack(np.mgrid[:28, :28], axis=-1).reshape(1, 784, 1, 2)
+    distance = np.linalg.norm(pixels - points, axis=3).min(axis=2)
+    return np.exp(-distance ** 2 / 2).reshape(-1, 28, 28, 1)
+"""
+
+
+@pytest.mark.parametrize('library', ['numpy', 'torch'])
+def test_own_decoder_without_keras(library, tmp_path):
+    pytest.importorskip(library)
+    examples = own_examples()
+    decoder = examples['decoder'] if library == 'torch' else NUMPY_DECODER
+
+    said = run(decoder + examples['curves.png']
+               + "print(decode(np.zeros((3, 8))).shape, best['property'][0].round(2))\n"
+               "import sys; print({'keras', 'tensorflow'} & set(sys.modules))", tmp_path)
+
+    assert said.splitlines()[-2:] == ['(3, 28, 28, 1) 0.07', 'set()'] and (tmp_path / 'curves.png').exists()
 
 
 def anchors(page):

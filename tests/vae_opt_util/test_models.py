@@ -52,6 +52,29 @@ def test_architectures_are_the_articles(latent_dim):
     assert predictor.output.shape == (None, 10) and linear.output.shape == (None, 1)
 
 
+@pytest.mark.parametrize('shape, num_labels', [((32, 32, 3), 11), ((18, 26, 1), 3)])
+def test_networks_for_other_images_and_labels(shape, num_labels, rng):
+    x = rng.random((4, *shape), dtype='float32')
+    encoder, decoder = create_encoder(3, shape), create_decoder(3, shape)
+    joint = create_joint_model(encoder, decoder, create_sampler(0), create_predictor(3, num_labels))
+
+    outputs = joint.predict_on_batch(x)
+
+    assert decoder.output.shape == (None, *shape) and outputs['vae'].shape == (4,)
+    for probs in (outputs['predictor'], *(create(shape, num_labels).predict_on_batch(x)
+                                          for create in (create_classifier, create_judge))):
+        assert probs.shape == (4, num_labels)
+
+
+def test_images_that_the_networks_cannot_serve():
+    """Half a side is doubled, and the classifier's convolutions need 18 pixels."""
+    for shape in ((29, 28, 1), (16, 28, 1), (28, 28, 2), (28, 28)):
+        with pytest.raises(ValueError, match='even height and width of 18 pixels or more and 1 or 3 channels'):
+            create_decoder(2, shape)
+    with pytest.raises(ValueError):
+        create_classifier((16, 28, 1))
+
+
 def test_classifiers(rng):
     classifier, judge = create_classifier(), create_judge()
     x = rng.random((3, 28, 28, 1), dtype='float32')

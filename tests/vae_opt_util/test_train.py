@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alternatives import train_conditional_vae
+from digits.data import Data
 from latent_search import Interrupted
 from networks.backend import Conv2DTranspose, keras, layers, native_precision
 from networks.prediction import predict
@@ -162,9 +163,22 @@ def test_gradient_of_a_bias_is_the_sum_over_all_pixels(layer, dtype):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(convolution.bias), -1 / 32, rtol=0.01)
 
 
+def test_own_images_are_trained_in_their_form(rng):
+    x, y = rng.random((40, 20, 18, 3), dtype='float32'), np.linspace(0, 1, 40)
+    numbers = Data('numbers', x, y, x, y, 0)
+    model, _ = train('vae-predictor-linear', numbers, recipe=Recipe(1))
+
+    assert model.get_layer('decoder').output.shape == (None, 20, 18, 3)
+    assert set(evaluate(model, x, y, value_rmse)) == {'reconstruction', 'kl', 'neg_elbo', 'rmse'}
+    with pytest.raises(ValueError, match="'classifier' needs labels, and numbers has numbers"):
+        train('classifier', numbers)
+    with pytest.raises(ValueError, match="'vae-predictor-linear' needs labels, and images has none"):
+        train('vae-predictor-linear', Data('images', x, None, x, None, 0))
+
+
 @pytest.mark.parametrize('changes, message', [
     ({'x_train': np.zeros((256, 28, 28, 1), dtype='float64')}, 'float32 with shape .n, 28, 28, 1., got float64'),
-    ({'x_train': np.zeros((256, 28, 28), dtype='float32')}, 'got float32 with shape .256, 28, 28.'),
+    ({'x_train': np.zeros((256, 28, 28), dtype='float32')}, r'shape \(height, width, channels\).*, got \(28, 28\)'),
     ({'x_train': np.full((256, 28, 28, 1), 255, dtype='float32')}, 'Divide bytes by 255'),
     ({'x_test': np.full((64, 28, 28, 1), np.nan, dtype='float32')}, 'Pixels must lie in'),
     ({'y_train': np.zeros(255, dtype='int64')}, r'integers with shape \(256,\)'),
