@@ -20,7 +20,7 @@ def examples(page):
     return [(name, re.search(r'^```python\n(.*?)^```', text, re.DOTALL | re.MULTILINE)[1]) for name, text in named]
 
 
-def small(figure, width=560):
+def small(figure, width=1000):
     """Returns a figure as a small PNG with a palette."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png')

@@ -131,7 +131,11 @@ def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
             'read': read}
 
 
-def widest_radius(assessed, agreement=0.95):
+# The share of variations that the judge must read as their target.
+least_agreement = 0.95
+
+
+def widest_radius(assessed, agreement=least_agreement):
     """The index of the largest radius up to which the judge agrees with the target on that share of the variations.
 
     Args:

@@ -7,7 +7,7 @@ from color_helpers import DEFICIENCIES, ciede2000, least_distance
 from helpers import SQUARE, prior
 
 from latent_search import create_grid, create_optimizer, slices_of
-from latent_search.figures import colors, plot_experiments, plot_slices, plot_trajectory
+from latent_search.figures import colors, plot_experiments, plot_slices, plot_trajectory, styled
 
 
 @pytest.fixture(scope='module')
@@ -81,6 +81,20 @@ def test_trajectory_of_what_does_not_fit(search):
         plot_trajectory(gx, gy, prior(t), search.X, search.Y, 'prior')
     with pytest.raises(ValueError, match='this search has 0 in 2'):
         plot_trajectory(gx, gy, prior(t)[:, 0], search.X[:0], search.Y[:0], 'prior')
+
+
+def test_style_holds_while_a_figure_is_drawn():
+    @styled
+    def draw():
+        matplotlib.interactive(True)  # As the backend of a notebook does, loaded by the first figure.
+        return matplotlib.rcParams['figure.constrained_layout.use']
+
+    before = {**matplotlib.rcParams, 'interactive': True}
+    try:
+        assert draw() and not matplotlib.rcParams['figure.constrained_layout.use']
+        assert dict(matplotlib.rcParams) == before
+    finally:
+        matplotlib.interactive(False)
 
 
 @pytest.mark.parametrize('deficiency', DEFICIENCIES)
