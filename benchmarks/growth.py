@@ -73,8 +73,8 @@ def draw(rows):
     for name, style in line_styles(colors).items():
         points = [(int(row['evaluations']), float(row['seconds'])) for row in rows if row['search'] == name]
         axis.plot(*zip(*points, strict=True), style, marker='o', markersize=4, color=colors[name], label=name)
-    axis.set(title='What a search takes, with the evaluations of the objective', xlabel='Evaluations',
-             ylabel='Seconds, one thread', xscale='log', yscale='log')
+    axis.set(xlabel='Evaluations', ylabel='Seconds, one thread', xscale='log', yscale='log')
+    figure.suptitle('What a search takes, with the evaluations of the objective')
     for numbers in (axis.xaxis, axis.yaxis):
         round_ticks(numbers)
     axis.grid(alpha=0.3)

@@ -451,7 +451,8 @@ def plot_experiments(events: Sequence[Event], title: str,
     if not done.all():
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=colors[2], markersize=7,
                   transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
-    axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+    axis.set(xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+    figure.suptitle(title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axis.margins(y=0.1)  # Failed ones stand above all values.
     figure.legend(loc='outside lower center', ncols=5)

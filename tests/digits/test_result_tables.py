@@ -226,5 +226,5 @@ def test_searches_table():
     assert len(header) == 8 and header[2].startswith('a: ') and header[5].startswith('b: ')
     assert rows[1][:6] == [1, '3.000', '3.500', '1 of 2', '2.2', '3.500'] and rows[3][:5] == [3, '5.000', '5.500',
                                                                                             '1 of 2', '1.0']
-    assert rows[-1] == ['all', '', '+0.500 from the minimum (median)', '50%', '3.2',
-                        '+0.500 from the minimum (median)', '50%', '1.0']
+    assert rows[-1] == ['all', '', "+0.500 from the grid's minimum (median)", '50%', '3.2 in all',
+                        "+0.500 from the grid's minimum (median)", '50%', '1.0 in all']

@@ -123,7 +123,8 @@ def test_experiments():
     search.tell(second.number, 2)
     search.tell_failed(fourth.number)
 
-    axis = plot_experiments(search.events, 'experiments', expected=prior).axes[0]
+    figure = plot_experiments(search.events, 'experiments', expected=prior)
+    axis, = figure.axes
 
     lines = {line.get_label(): line for line in axis.lines}
     assert set(lines) == {'experiment', 'known before', 'best value so far', '… without noise', 'failed: 2'}
@@ -134,7 +135,7 @@ def test_experiments():
     np.testing.assert_array_equal(lines['best value so far'].get_xydata(), [[1, 7], [2, 5], [3, 5], [5, 2]])
     best_points = np.vstack([[0, 1], [2, 0], [2, 0], second.t])
     np.testing.assert_allclose(lines['… without noise'].get_ydata(), prior(best_points)[:, 0])
-    assert axis.get_title() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
+    assert figure.get_suptitle() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
     assert '… without noise' not in {line.get_label() for line in plot_experiments(search.events, '').axes[0].lines}
 
 
