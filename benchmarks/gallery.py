@@ -21,7 +21,7 @@ def examples(page):
 
 
 def small(figure, width=1000):
-    """Returns a figure as a small PNG with a palette."""
+    """Returns a figure as PNG of that width, with a palette."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png')
     image = Image.open(drawn).convert('RGB')

@@ -75,7 +75,8 @@ def plot_value_walk(t, y, walk, title, end=9):
                               s=9 if axis is near else 3, linewidths=0, alpha=0.6, rasterized=True)
         axis.plot(*walk['points'].T, '-', color='black', linewidth=1)
         for part, color in ((~beyond, 'white'), (beyond, 'orange')):
-            axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=4)
+            axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=4,
+                      zorder=4)
         low, high = shown.min(axis=0), shown.max(axis=0)
         half = 0.55 * max(high - low) or 1
         xlim, ylim = ((middle - half, middle + half) for middle in (low + high) / 2)

@@ -337,7 +337,7 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
         curve.set_yscale('log')
         round_ticks(curve.yaxis)
     curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    curve.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=3, columnspacing=1)
+    figure.legend(loc='outside lower center', ncols=3)
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: {len(X)} evaluations over the contours; the best is at '
                     f'{np.array2string(X[best], precision=2)}. Right: their values; the best is '

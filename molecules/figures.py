@@ -41,9 +41,9 @@ def plot_molecules(rows, title):
 
 def _drawn(smiles):
     """A picture of a molecule, (height, width, 4)."""
-    drawing = rdMolDraw2D.MolDraw2DCairo(260, 220)
+    drawing = rdMolDraw2D.MolDraw2DCairo(220, 190)
     options = drawing.drawOptions()
-    options.clearBackground, options.bondLineWidth, options.minFontSize = False, 2.5, 26
+    options.clearBackground, options.bondLineWidth, options.minFontSize = False, 2, 26
     options.fixedBondLength = 42
     rdMolDraw2D.PrepareAndDrawMolecule(drawing, Chem.MolFromSmiles(smiles))
     drawing.FinishDrawing()
@@ -101,7 +101,7 @@ def plot_best_so_far(x, panels, title, ylabels):
         title: of the figure.
         ylabels: the name of each panel's axis.
     """
-    figure, axes = plt.subplots(1, len(panels), squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(10, 5), squeeze=False)
     of_methods = method_colors(dict.fromkeys(name for of_panel in panels.values() for name in of_panel))
     styles = line_styles(of_methods)
     for axis, (panel, of_panel), ylabel in zip(axes[0], panels.items(), ylabels, strict=True):
