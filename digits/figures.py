@@ -116,8 +116,9 @@ def plot_learning_curves(histories, title, units):
             last.append(f'{name} {tested[-1]:.3g}')
         axis.set(title=label, xlabel='Epoch')
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if later and axis.dataLim.ymax > 1.05 * max(later):
-            axis.set_ylim(top=1.05 * max(later))  # The later epochs would not be told apart.
+        if later:  # With the first epoch the later ones could not be told apart.
+            margin = 0.05 * (max(later) - min(later)) or 0.1
+            axis.set_ylim(axis.dataLim.ymin - margin, min(axis.dataLim.ymax, max(later)) + margin)
         if names:
             axis.legend(loc='upper right')
     figure.suptitle(f'{title}: test images (lines), training images (dotted)')
@@ -564,7 +565,7 @@ def write_apart(axis, points, texts, gap=0.21, shift=0):
     halo = [withStroke(linewidth=3, foreground='white')]
     for point, place, moved, text in zip(points, places, np.linalg.norm(places - wanted, axis=1), texts, strict=True):
         axis.annotate(str(text), point, place / size, textcoords='axes fraction', fontsize=12, weight='bold',
-                      ha='center', va='center', path_effects=halo, annotation_clip=True,
+                      ha='center', va='center', path_effects=halo, annotation_clip=True, zorder=5,
                       arrowprops={'arrowstyle': '-', 'linewidth': 1, 'shrinkA': 5, 'shrinkB': 3, 'path_effects': halo}
                       if moved > 0.1 else None)
 

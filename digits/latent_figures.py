@@ -76,7 +76,7 @@ def plot_value_walk(t, y, walk, title, end=9):
         axis.plot(*walk['points'].T, '-', color='black', linewidth=1)
         for part, color in ((~beyond, 'white'), (beyond, 'orange')):
             axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=4,
-                      zorder=4)
+                      zorder=6)
         low, high = shown.min(axis=0), shown.max(axis=0)
         half = 0.55 * max(high - low) or 1
         xlim, ylim = ((middle - half, middle + half) for middle in (low + high) / 2)
