@@ -44,7 +44,7 @@ comma := ,
 help:
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
-run: $(NEEDED)  ## execute the main notebook and leave a page to look at; another one: make run NOTEBOOK=alternatives
+run: $(NEEDED)  ## execute the main notebook and write it as a web page; another one: make run NOTEBOOK=alternatives
 	@$(BIN)/python notebooks/run.py $(NOTEBOOK_PATH) $(RUN_FLAGS)
 
 test: $(INSTALLED)  ## check style and types, and run the tests, but for the long ones
@@ -116,13 +116,14 @@ train-molecules: $(WITH_MOLECULES)  ## train the models of molecules again: make
 	$(BIN)/python benchmarks/tables.py
 
 bench: build/bench-venv/installed  ## compare searches, and write their tables and figures in docs/
-	@echo 'About so many minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 30, ablation 35, rough 10, prediction 6, candidates 15'
+	@echo 'Approximate minutes on two cores: search 70, typical 5, many_dimensions 22, any_function 30, ablation 35, rough 10, prediction 6, candidates 15'
 	for part in search.py typical.py 'many_dimensions.py --dimensions 20' \
 	    'many_dimensions.py --dimensions 200 --seeds-of-slow 0' any_function.py \
 	    'any_function.py --dimensions 40 160 --seeds-of-slow 0' ablation.py rough.py prediction.py candidates.py; do \
 	    TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/$$part || exit 1; done
 
 bench-training: build/bench-venv/installed  ## compare recipes and trainings, and write their tables and figures in docs/
+	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/training_times.py
 	TQDM_DISABLE=1 $(BENCH_BIN)/python benchmarks/training.py
 
 bench-molecules: build/bench-venv/installed  ## compare searches for molecules: make bench-molecules MOLECULES=PATH

@@ -36,10 +36,10 @@ from vae_opt_util import (
 
 
 def create_conditional_vae(latent_dim, seed=0):
-    """Creates a VAE whose encoder and decoder are also given the label, one-hot (n, 10), arXiv 1606.05908.
+    """Creates a VAE whose encoder and decoder also receive the label, one-hot (n, 10), arXiv 1606.05908.
 
     So the latent space need not encode the label. The model maps a list of images and labels to the `vae_loss` of each
-    image, {'vae': (n,)}; `get_layer` returns 'encoder' and 'decoder'. Otherwise it is as `create_joint_model` makes it.
+    image, {'vae': (n,)}; `get_layer` returns 'encoder' and 'decoder'. Otherwise it equals a `create_joint_model`.
     """
     image, label = layers.Input(shape=image_shape, name='image'), layers.Input(shape=(num_labels,), name='label')
     encoder, decoder = create_conditional_encoder(latent_dim), create_conditional_decoder(latent_dim)
@@ -102,7 +102,7 @@ def sample_prior(num, latent_dim, seed=0):
 
 
 def generate(vae, target, num, seed=0):
-    """Generates images of a digit with a conditional VAE: points of the prior, decoded under the label.
+    """Generates images of a digit with a conditional VAE: decodes samples of the prior with the label.
 
     Args:
         vae: a conditional VAE, such as `load_conditional_vae` returns.
@@ -214,9 +214,9 @@ def constraint_loss(t, label, moved, realism, label_probs, *, move_weight=move_w
 def train_latent_constraints(vae, data, *, epochs=10, batch_size=500, seed=0, move_weight=move_weight):
     """Trains critics and actor in the latent space of a VAE, which is not changed.
 
-    First the critics. The realism critic learns to distinguish a sample of each training image's posterior from as many
-    samples of the prior; the attribute critic learns the images' labels from the same samples of the posterior. Both
-    minimise cross-entropy. Then the actor, on samples of the prior and random labels, minimises `constraint_loss`.
+    The critics come first. The realism critic learns to distinguish a sample of each training image's posterior from as
+    many samples of the prior; the attribute critic learns the images' labels from the same samples of the posterior.
+    Both minimise cross-entropy. Then the actor, on samples of the prior and random labels, minimises `constraint_loss`.
 
     Args:
         vae: made by `create_joint_model`, not conditional.
@@ -280,7 +280,7 @@ def _samples(vae, x, y, rng):
 def _stages(model, move_weight):
     """The three networks as models to train, each with its name and loss, in their order.
 
-    They are models of their own, so that none of those that are saved has an optimizer.
+    They are separate models, so that no saved model has an optimizer.
     """
     realism_critic, attribute_critic = model.get_layer('realism_critic'), model.get_layer('attribute_critic')
     return (('realism', keras.Model(realism_critic.input, realism_critic.output), 'binary_crossentropy'),

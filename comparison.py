@@ -1,4 +1,4 @@
-"""Comparing methods: runs of each for all labels, the regret of searches, and tables and figures of both.
+"""Comparison of methods: runs of each for all labels, the regret of searches, and tables and figures of both.
 
 Conventions are those of `vae_opt_util`.
 """
@@ -21,8 +21,12 @@ from latent_search.figures import describe, line_styles, method_colors, styled
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
 from networks.prediction import predict
+from networks.pretrained import models_dir
 
-results_dir = Path(__file__).resolve().parent / 'benchmarks' / 'results'
+_checkout = Path(__file__).resolve().parent / 'benchmarks' / 'results'
+
+# A wheel has the measurements beside the weights, a clone of the repository where the benchmarks write them.
+results_dir = _checkout if _checkout.is_dir() else models_dir.parent / 'results'
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Runs
@@ -30,7 +34,7 @@ results_dir = Path(__file__).resolve().parent / 'benchmarks' / 'results'
 
 
 class Run(NamedTuple):
-    """What a method made for one label in one run: images (m, 28, 28, 1), what they cost, and a search's best value.
+    """The result of a method for one label in one run: images (m, 28, 28, 1), their cost, and a search's best value.
 
     Attributes:
         images: float32 in [0, 1].
@@ -102,8 +106,7 @@ def images_of_searches(search, seeds, decoder):
 def median_regret(regrets, seed=0):
     """The median of searches' regret after each evaluation, and its 95% interval, as `plot_regret` draws them.
 
-    The interval is a bootstrap's: between these quantiles lie the medians of 1,000 sets of as many searches, drawn with
-    replacement.
+    The interval is a bootstrap interval, from the medians of 1,000 sets of as many searches, drawn with replacement.
 
     Args:
         regrets: for each search the best value so far minus the minimum, (m, n).
@@ -134,11 +137,11 @@ def evaluations_within(regrets, tolerance):
 
 
 def evaluations_table(title, regrets, tolerance, unit='nats'):
-    """Header and rows of a table: how many evaluations ways of searching need to come close to the minimum.
+    """Header and rows of a table: how many evaluations search methods need to come close to the minimum.
 
     Args:
         title: of the first column.
-        regrets: a dict from names of ways to the regrets of their searches, (m, n).
+        regrets: a dict from names of methods to the regrets of their searches, (m, n).
         tolerance: what counts as close.
         unit: of the objective.
     """
@@ -154,7 +157,7 @@ def load_regret_curves(name='curves', folder=results_dir):
 
     Args:
         name: of the CSV file, without its ending. Its columns are method, evaluations, low, median, high, and
-            knowledge, which is what a panel has in common.
+            knowledge, which all methods of a panel share.
         folder: where it is.
 
     Raises:
@@ -223,8 +226,8 @@ def methods_table(runs, assessed, seconds, num_labelled, num_images):
 
     Args:
         runs: what `run_methods` returns, with methods of `REQUIREMENTS`.
-        assessed: a dict from the same names, and from those of other sets of images, to a list with what
-            `assess_generated` returns for each run. Sets without a run have no costs.
+        assessed: a dict from the same names, and names of other sets of images, to a list of the results of
+            `assess_generated`, one for each run. Sets without a run have no costs.
         seconds: a dict from names of models to the seconds of their training.
         num_labelled: number of labelled training images.
         num_images: images of each label in the sets without a run.
@@ -256,8 +259,7 @@ def minima_table(runs, minima):
 
     Args:
         runs: what `run_methods` returns.
-        minima: a dict from names of those of its methods that search to the minimum of their objective for each label,
-            (10,), nats.
+        minima: a dict from names of its search methods to the minimum of their objective for each label, (10,), nats.
     """
     rows = []
     for name, of_minima in minima.items():

@@ -1,4 +1,4 @@
-"""What GPyOpt needs from its caller: it is archived, so its faults are worked around here.
+"""Workarounds for faults of GPyOpt, which is archived.
 
     import gpyopt_support
     from GPyOpt.methods import BayesianOptimization
@@ -56,10 +56,10 @@ def settings(seed):
 def run_optimization(optimizer, max_iter):
     """Calls `optimizer.run_optimization(max_iter)`, and shows its progress and the best value so far.
 
-    GPyOpt itself ends a search in silence where two consecutive points coincide, as in a corner. Here it goes on.
+    GPyOpt itself ends a search silently if two consecutive points coincide, as in a corner. Here the search continues.
 
     Raises:
-        RuntimeError: no Gaussian process could be fitted, where GPyOpt itself ends a search in silence, too.
+        RuntimeError: no Gaussian process could be fitted. GPyOpt itself ends the search silently there, too.
         Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
     total = len(optimizer.Y) + max_iter

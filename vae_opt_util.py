@@ -170,7 +170,7 @@ def vae_loss(x, t_decoded, t_mean, t_log_var):
 
     Args:
         x: images, (n, 28, 28, 1).
-        t_decoded: what a sample of each image's posterior is decoded to, (n, 28, 28, 1).
+        t_decoded: the decoded sample of each image's posterior, (n, 28, 28, 1).
         t_mean: means of the posteriors, (n, latent_dim).
         t_log_var: logarithms of their variances, (n, latent_dim).
     """
@@ -223,7 +223,7 @@ class Design(NamedTuple):
 
     Attributes:
         create: a function of `latent_dim` and seed that builds the model, uncompiled.
-        losses: what Keras's `compile` takes beside the optimizer: losses, their weights, and metrics.
+        losses: arguments of Keras's `compile` except the optimizer: losses, their weights, and metrics.
         targets: a function of images and labels that returns the model's targets in training.
         recipe: how it is trained.
         score: a function of predictions and labels that returns a dict with a float; None where nothing is predicted.
@@ -328,8 +328,8 @@ def train(name, data, *, latent_dim=None, recipe=None, seed=0, checkpoint_dir=No
     Args:
         name: a key of `MODELS`.
         data: a `Data` tuple.
-        latent_dim: dimensions of the latent space; without it those of the table.
-        recipe: a `Recipe`; without it that of the table.
+        latent_dim: dimensions of the latent space; by default as in the table.
+        recipe: a `Recipe`; by default that of the table.
         seed: of initial weights, order of images, sampler and dropout.
         checkpoint_dir: folder of all trainings; see `fit`.
         precision: see `fit`.
@@ -385,7 +385,7 @@ def evaluate(model, x, y, score=None, seed=0):
         seed: of the samples.
 
     Returns:
-        A dict of floats: what `elbo_parts` returns, and what `score` does.
+        A dict of floats: the results of `elbo_parts` and of `score`.
     """
     x, y = check_images(x), check_labels(y, len(x))
     t_mean, t_log_var = predict(model.get_layer('encoder'), x, 'encode')

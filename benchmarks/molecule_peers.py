@@ -1,4 +1,4 @@
-"""Searches for molecules that `molecules.py` compares. Each is given the ten molecules that all start with.
+"""Searches for molecules that `molecule_search.py` compares. Each is given the ten molecules that all start with.
 
 They ask `measure` for the value of a molecule, a SMILES string; it returns a number, larger is better, or None where
 the experiment fails, and ends the search once the budget is spent.
@@ -6,10 +6,11 @@ the experiment fails, and ends the search once the budget is spent.
 
 import heapq
 import random
+from functools import cached_property
 
 import numpy as np
 from rdkit import Chem, DataStructs
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
@@ -140,6 +141,13 @@ class Library:
         self.fingerprints = [generator.GetCountFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
         self.rows = {text: row for row, text in enumerate(smiles)}
 
+    @cached_property
+    def descriptors(self):
+        """RDKit's descriptors of the molecules that have a value for each, (n, about 200)."""
+        found = np.array([list(Descriptors.CalcMolDescriptors(Chem.MolFromSmiles(text)).values())
+                          for text in self.smiles])
+        return found[:, (np.isfinite(found) & (np.abs(found) < 1e6)).all(axis=0)]
+
 
 def any_of_library(start, measure, seed, space, library):
     """Molecules of the library at random."""
@@ -148,11 +156,20 @@ def any_of_library(start, measure, seed, space, library):
         measure(str(smiles))
 
 
-def ridge(start, measure, seed, space, library):
+def ridge_on_codes(start, measure, seed, space, library):
     """The best of the library by a ridge regression on codes and predicted properties, after each experiment anew."""
+    ridge(start, measure, library, np.hstack((library.codes, library.properties)))
+
+
+def ridge_on_descriptors(start, measure, seed, space, library):
+    """The same on RDKit's descriptors, which need no VAE."""
+    ridge(start, measure, library, library.descriptors)
+
+
+def ridge(start, measure, library, x):
     from sklearn.linear_model import RidgeCV
 
-    x = np.hstack((library.codes, library.properties))
+    x = x[:, x.std(axis=0) > 0]
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     greedily(start, measure, library, lambda rows, y, left: RidgeCV(np.geomspace(0.1, 1000, 9)).fit(
         x[rows], y).predict(x[left]))
@@ -229,5 +246,6 @@ def ours_screening(start, measure, seed, space, library):
 inventing = {'samples of the prior': samples_of_prior, 'perturbation of the best code': perturbation,
              'genetic algorithm on SELFIES': genetic_algorithm_on_selfies,
              'graph genetic algorithm (mol_ga)': graph_genetic_algorithm, 'ours, inventing': ours_inventing}
-screening = {'random molecules': any_of_library, 'ridge on codes and predictions': ridge,
+screening = {'random molecules': any_of_library, 'ridge on codes and predictions': ridge_on_codes,
+             'ridge on RDKit descriptors': ridge_on_descriptors,
              'Gaussian process on fingerprints': fingerprint_process, 'ours, screening': ours_screening}

@@ -1,4 +1,4 @@
-"""What the article states and shows, as data, beside what is measured here."""
+"""The statements and figures of the article as data, beside the measurements made here."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""MNIST, the digits that scikit-learn brings along, and checks of images and labels.
+"""MNIST, the digits that come with scikit-learn, and checks of images and labels.
 
 Images are float32 in [0, 1] with shape (n, 28, 28, 1); labels are integers with shape (n,).
 """
@@ -32,7 +32,7 @@ class Data(NamedTuple):
     """A dataset of digits.
 
     Attributes:
-        name: what figures call it.
+        name: its name in figures.
         x_train: training images.
         y_train: their labels.
         x_test: test images.
@@ -47,7 +47,7 @@ class Data(NamedTuple):
 
 
 class DataUnavailableError(OSError):
-    """MNIST is in none of the places where it was looked for."""
+    """MNIST was not found in any of the places that were searched."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Files of images: PNG files, and a table of what is known about each image."""
+"""Files of images: PNG files, and a table of their points and values."""
 
 import csv
 import hashlib
@@ -20,7 +20,7 @@ _record = 'sha256 of the files of save_images'  # In the sheet; its own is of it
 
 
 def save_images(folder, images, points=None, **columns):
-    """Saves images as PNG files, with a table of their points, their values and whatever else is known about them.
+    """Saves images as PNG files, with a table of their points, their values and further columns.
 
     Afterwards the folder holds these files and no others:
 
@@ -29,8 +29,8 @@ def save_images(folder, images, points=None, **columns):
     - `images.csv`: a row for each image, with the name of its file in the column `file`, the coordinates of its point
       in `t_1`, `t_2`, …, and your columns. Numbers are exact: read as float64, they equal those that were given.
 
-    Either all files are written or none. If the folder holds only files that an earlier call wrote and that are as it
-    wrote them, it is replaced. `all.png` records what they were. If Python is killed while the folder is replaced, the
+    Either all files are written or none. If the folder holds only unchanged files of an earlier call, it is replaced.
+    `all.png` records these files. If Python is killed while the folder is replaced, the
     next call with it first brings the earlier files back.
 
         points, values = top(search, 10)

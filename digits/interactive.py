@@ -1,10 +1,10 @@
 """Figures of a latent space of two dimensions that widgets change, in a notebook with a kernel.
 
-Where there is no kernel, as in a page, the same figure stands as an image. Functions take grids, points and values,
-wherever these come from.
+Without a kernel, as in a page, the same figure is an image. Functions take grids, points and values from any source.
 """
 
 import base64
+import html
 import io
 
 import matplotlib
@@ -29,8 +29,9 @@ class InteractiveFigure:
 
     Attributes:
         controls: a dict from names to the widgets. Set the `value` of one to change the figure.
-        picture: the widget with the figure, whose `value` is a PNG file.
-        alt: the figure's alternative text.
+        picture: the widget with the figure.
+        png: the figure as a PNG file.
+        alt: its alternative text.
     """
 
     def __init__(self, controls, draw, *others):
@@ -45,7 +46,7 @@ class InteractiveFigure:
         import ipywidgets
 
         self.controls, self._draw = controls, draw
-        self.picture = ipywidgets.Image(format='png', layout={'max_width': '100%'})
+        self.picture = ipywidgets.HTML()  # The widget of an image has no alternative text.
         row = ipywidgets.HBox([*others, *controls.values()], layout={'flex_flow': 'row wrap'})
         self._widget = ipywidgets.VBox([row, self.picture])
         for control in controls.values():
@@ -57,17 +58,18 @@ class InteractiveFigure:
         file = io.BytesIO()
         figure.savefig(file, format='png')
         plt.close(figure)  # Otherwise a notebook shows it once more.
-        self.picture.value = file.getvalue()
-        self.alt = figure.alt
+        self.png, self.alt = file.getvalue(), figure.alt
+        self.picture.value = (f'<img src="data:image/png;base64,{base64.b64encode(self.png).decode()}" '
+                               f'alt="{html.escape(self.alt)}" style="max-width: 100%">')
 
     def _repr_mimebundle_(self, **_):
         bundle = self._widget._repr_mimebundle_()
-        return ({**bundle, 'image/png': base64.b64encode(self.picture.value).decode()},
+        return ({**bundle, 'image/png': base64.b64encode(self.png).decode()},
                 {'image/png': {'alt': self.alt}})
 
 
 def explore_latent_space(gx, gy, objectives, readers, decoder, target=4, t=(0.0, 0.0)):
-    """Shows what a point is decoded to, what its label is read as, and the objectives there; sliders move the point.
+    """Shows the decoded image of a point, its label as read by models, and its objectives; sliders move the point.
 
     Args:
         gx: first coordinates of a grid, (m, k).

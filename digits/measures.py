@@ -21,7 +21,7 @@ def encode(x, model):
 
 
 def knn_label_accuracy(t, y, k=10):
-    """Share of points whose `k` nearest neighbours mostly have the same label: the more, the less the labels overlap.
+    """Share of points whose `k` nearest neighbours mostly have the same label. The higher, the less labels overlap.
 
     Five-fold cross-validation: the neighbours come from the other four fifths.
 
@@ -90,7 +90,7 @@ def assess_top(search, target, decoder, classifier, judge, num=10, distance=None
         classifier: the classifier of the objective.
         judge: another classifier, for checks.
         num: see `top`.
-        distance: see `top`: 0 gives the best as the article shows them, distinct or not.
+        distance: see `top`: 0 gives the best evaluations as in the article, distinct or not.
 
     Returns:
         A dict: `values` of the objective, (m,), nats; `images`, (m, 28, 28, 1); `classifier` and `judge`, their
@@ -136,14 +136,14 @@ least_agreement = 0.95
 
 
 def widest_radius(assessed, agreement=least_agreement):
-    """The index of the largest radius up to which the judge agrees with the target on that share of the variations.
+    """The index of the largest radius up to which the judge reads that share of the variations as the target.
 
     Args:
         assessed: what `assess_around` returns, with increasing radii.
         agreement: the share.
 
     Returns:
-        An index into `radii`, or None if it agrees on fewer even at the smallest radius.
+        An index into `radii`, or None if the share is lower even at the smallest radius.
     """
     disagreeing = np.append(assessed['share'] < agreement, True)
     return int(disagreeing.argmax()) - 1 if disagreeing.argmax() else None

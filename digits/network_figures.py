@@ -1,4 +1,4 @@
-"""Networks as layer diagrams: what a Keras model consists of, and a figure of it."""
+"""Networks as layer diagrams: the layers of a Keras model, and a figure of them."""
 
 from typing import NamedTuple
 

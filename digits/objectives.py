@@ -61,7 +61,7 @@ def nll_all_targets(reader, t, prior=nll_prior):
 
 
 def nll_of_probs(probs, t, prior=nll_prior):
-    """The objective of equation (1) where the probabilities of the labels are known already.
+    """The objective of equation (1) for known probabilities of the labels.
 
     A classifier's probabilities for training images are an example: a search can start from them, see
     `LatentOptimizer.add_known`.
@@ -88,7 +88,7 @@ def nll_minima(reader, t):
     """The minima of the objective for all ten targets, in the box of points (n, latent_dim): float64 (10,), nats.
 
     Each is refined by a local optimizer (Nelder-Mead) from the lowest point, so it is not above the values at the
-    points. Points are left out at which the prior's term alone is above the minima of a few points. Arguments and
+    points. Points at which the prior's term alone is above the minima of a few points are left out. Arguments and
     errors are those of `nll_all_targets`.
     """
     from scipy.optimize import minimize

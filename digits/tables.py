@@ -1,4 +1,4 @@
-"""Tables, and those of models and of the images that searches find: header and rows for `table`."""
+"""Tables, of models and of the images that searches find: header and rows for `table`."""
 
 from typing import NamedTuple
 
@@ -102,7 +102,7 @@ def variations_table(around, found):
 
     Args:
         around: a dict from targets to what `measures.assess_around` returns.
-        found: a dict from the same targets to what `vae_opt_util.assess_top` returns.
+        found: a dict from the same targets to what `measures.assess_top` returns.
     """
     from digits.measures import widest_radius  # Starts Keras, which the tables of pages do without.
 
@@ -118,11 +118,11 @@ def variations_table(around, found):
 
 
 def typical_table(found, points, real):
-    """Whether the best points of an objective are typical: what the judge reads, how far from the origin they are, and
-    how much their images differ.
+    """Whether the best points of an objective are typical: the judge's labels, the distance of the points from the
+    origin, and the variety of their images.
 
     Args:
-        found: a dict from names of objectives to dicts from targets to what `vae_opt_util.assess_top` returns.
+        found: a dict from names of objectives to dicts from targets to what `measures.assess_top` returns.
         points: a dict from the same names to the best distinct points of each target, (m, d) each.
         real: the last row: its name, the distance from the origin of encoded real images, and the distance of two real
             images of one label.

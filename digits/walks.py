@@ -1,4 +1,4 @@
-"""Paths through latent space, and what is decoded along them."""
+"""Paths through latent space, and the images decoded along them."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def create_value_with_gradient(predictor):
 def gradient_paths(value_with_gradient, starts, values, max_step=0.1, max_steps=200):
     """Walks along the gradient of a function, up and down from points, to where it has certain values.
 
-    Each step goes along the gradient, Δt = Δv ∇v / |∇v|², where Δv is what is still missing, but at most 0.05. Steps
+    Each step goes along the gradient, Δt = Δv ∇v / |∇v|², where Δv is the remaining difference, but at most 0.05. Steps
     have a fixed length at most, and there is no solver of differential equations: the gradient of a ReLU network jumps,
     and a solver that adapts its steps to it would hardly move.
 
@@ -96,7 +96,7 @@ def walk_along_value(model, judge, t, values):
 
     Returns:
         A dict of arrays with an element for each value that was reached, see `gradient_paths`: `values`; `points`,
-        (k, 2); `images`, (k, 28, 28, 1); `read`, the labels that the judge reads; `distance`, that of each point to the
+        (k, 2); `images`, (k, 28, 28, 1); `read`, the labels that the judge reads; `distance`, from each point to the
         nearest encoded image.
     """
     from sklearn.neighbors import NearestNeighbors

@@ -77,10 +77,10 @@ def refined_minima(reader, t_grid, nll, spacing):
 
 
 def describe_objective(name, reader, points, max_iter):
-    """Computes what the page shows of an objective: the label's term on a grid, the minima, and a search a target.
+    """Computes the page's data of an objective: the label's term on a grid, the minima, and a search for each target.
 
     Args:
-        name: what the page calls it.
+        name: its name in the page.
         reader: a Keras model from points to label probabilities, see `nll_all_targets`.
         points: of the grid along each side.
         max_iter: proposals of each search after its starting points.
@@ -102,7 +102,7 @@ def describe_objective(name, reader, points, max_iter):
 
 
 def describe_vae(name, classifier, points, max_iter):
-    """Computes what the page shows of a VAE: its weights and its objectives."""
+    """Computes the page's data of a VAE: its weights and its objectives."""
     vae = load_pretrained(name)
     decoder = vae.get_layer('decoder')
     predictor = vae.get_layer('predictor') if 'predictor' in vae.output else None

@@ -6,7 +6,7 @@
     search.run_optimization(max_iter=20)
     print(search.Y.min(), 'at', search.X[search.Y.argmin()])
 
-It knows nothing of images and networks. Matplotlib is imported by the first figure.
+It uses neither images nor networks. The first figure imports Matplotlib.
 """
 
 from latent_search.events import Event, Experiment, Recommendation

@@ -1,4 +1,4 @@
-"""Expected improvement at a distance from what is evaluated: where a search looks next. Points are of the unit box."""
+"""Expected improvement at a distance from the evaluations: where a search looks next. Points are in the unit box."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from latent_search.points import Array, distinct_distance, spaced_best
 
 
 class SpacedExpectedImprovement:
-    """Expected improvement, in logarithms, at a distance from what is evaluated already.
+    """Expected improvement, in logarithms, at a distance from the evaluations so far.
 
     Without the distance a search refines each local minimum that it meets to many digits before it looks elsewhere, and
-    its ten best evaluations are one image. So there are two kinds of proposals:
+    its ten best evaluations decode to the same image. So there are two kinds of proposals:
 
     - *spaced*: at least `spacing` away from all evaluations, with the highest expected improvement on a threshold a
       little above the incumbent. These find the minimum, and then points around it that are nearly as good.
@@ -201,11 +201,10 @@ def probability_of_novelty(distances: Array, reach: float) -> Array:
 
 
 def reach_of_repeats(evaluated: Array, y: Array) -> float:
-    """How far from a point its value repeats itself, as in a table or on a step; 0 where no value is there twice.
+    """How far from a point its value repeats itself, as in a table or on a step; 0 if no value occurs twice.
 
     It is the likeliest reach if each value y (n,) repeats that of the nearest point before it with the probability
-    exp(−distance / reach). What is not below the median is not asked, so that a plateau far above the minimum does not
-    count.
+    exp(−distance / reach). Only values below the median count, so that a plateau far above the minimum has no effect.
     """
     if len(np.unique(y)) == len(y):
         return 0.0
@@ -229,8 +228,8 @@ def probability_of_success(u: Array, evaluated: Array, failed: Array) -> Array:
     Laplace's rule of succession, (p + s) / (1 + s + f): each of the successes and failures counts in s or f by its
     Matérn correlation with the point, of length scale 0.1 √d. One experiment more is assumed to succeed, p = 1. Where
     most experiments have failed that would be too optimistic, and p is the share that succeeded. So a first failure may
-    be bad luck, and its place is tried again if it promises much. After a second one without a success nearby it is
-    not.
+    be bad luck, and its place is tried again if its expected improvement is high. After a second failure without a
+    success nearby it is not tried again.
 
     Args:
         u: points, (n, d).

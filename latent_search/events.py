@@ -1,4 +1,4 @@
-"""The events of a search, and what follows from them.
+"""The events of a search, and the state that follows from them.
 
 A search is the list of its events: proposals and results, in their order. Everything else that is known of it (which
 points are evaluated, pending or failed) follows from them, see `Experiments.after`.
@@ -19,7 +19,7 @@ largest_step = 10 ** 9
 
 
 class Event(NamedTuple):
-    """A proposal, or what became of an experiment.
+    """A proposal, or the outcome of an experiment.
 
     Attributes:
         number: of the experiment, 1 or more.
@@ -48,7 +48,7 @@ class Experiment(_Proposal):
     Attributes:
         number: under which its result is told.
         t: the point, float64 (1, d).
-        candidate: which row of the candidates that `ask` was given; None where it was given none.
+        candidate: the row of the candidates that were given to `ask`; None without candidates.
     """
 
     candidate: int | None
@@ -64,7 +64,7 @@ class Experiment(_Proposal):
 
 
 class Experiments(NamedTuple):
-    """What follows from the events of a search.
+    """The state that follows from the events of a search.
 
     Attributes:
         X: the evaluated points, float64 (n, d), in the order of their results.
@@ -136,7 +136,7 @@ def candidate_of(note: str) -> int | None:
 
 
 class Rules:
-    """Checks events one after the other: which may follow those before.
+    """Checks events one after the other: whether each may follow the events before it.
 
     Args:
         domain: the bounds of the search, (d, 2).
@@ -152,7 +152,7 @@ class Rules:
         """Checks the next event, and takes note of it.
 
         Raises:
-            ValueError: it cannot follow those before; the message says why.
+            ValueError: it cannot follow the events before it; the message says why.
         """
         number, status, t = event.number, event.status, event.t
         if status not in statuses:
@@ -180,7 +180,7 @@ class Rules:
 
 
 class Recommendation(NamedTuple):
-    """An evaluated point, and what is known of the function there.
+    """An evaluated point, and the belief about the function there.
 
     Attributes:
         t: the point, float64 (d,).

@@ -1,4 +1,4 @@
-"""What a search looks like. Each function is handed arrays and returns the figure."""
+"""Figures of a search. Each function takes arrays and returns the figure."""
 
 import html
 import re
@@ -84,7 +84,7 @@ def round_ticks(axis: Any) -> None:
 
 
 def describe(figure: Figure, alt: str) -> Figure:
-    """Gives a figure its alternative text, for those who do not see it, and returns the figure.
+    """Gives a figure its alternative text, for readers who cannot see it, and returns the figure.
 
     The text is `figure.alt`. IPython stores it in the metadata of a notebook's output, as `alt` of `image/png`.
     """
@@ -267,11 +267,11 @@ _symbols = {'minus': '−', 'fast-backward': '⇤', 'step-backward': '←', 'pla
 
 
 def create_player(animation: FuncAnimation, alt: str) -> str:
-    """Renders an animation as a player with buttons and a slider: Matplotlib's own, but it needs no network.
+    """Renders an animation as a player with buttons and a slider: Matplotlib's own player without network access.
 
     Args:
         animation: such as that of `animate_stages`.
-        alt: text for readers who do not see the pictures.
+        alt: text for readers who cannot see the pictures.
 
     Returns:
         HTML that stands alone. A notebook shows it with `IPython.display.HTML`.

@@ -1,4 +1,4 @@
-"""Files that are written whole."""
+"""Files that are written completely or not at all."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def replace_file(path: os.PathLike[str] | str, content: bytes | str) -> None:
-    """Writes a file in one step: whatever interrupts, it has its old content or the new one, never a part.
+    """Writes a file in one step: after any interruption it has its old content or its new content, never a part.
 
     When this returns, the content is on the disk. It is written to a file beside it first, which is removed if that
     fails.

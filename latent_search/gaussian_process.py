@@ -34,9 +34,9 @@ class GaussianProcess:
     vary together more than each of them: a few dozen values say little about each of many. Observations are exact, or
     the variance of their noise is learned like the length scales.
 
-    Exact observations may be rough: a smooth part and another that nothing nearby tells about, as in a table or where a
-    point is decoded into one of many things. The covariance is then σ² (k(u, u') + ρ [u = u']), and ρ is learned. An
-    evaluated point has its value, and everywhere else ρ σ² is added to the variance of the smooth part.
+    Exact observations may be rough: the sum of a smooth part and of one that neighbouring points do not predict, as in
+    a table or where a point is decoded to one of many objects. The covariance is then σ² (k(u, u') + ρ [u = u']), and
+    ρ is learned. An evaluated point has its value. Everywhere else ρ σ² is added to the variance of the smooth part.
 
     Args:
         likelihood: of the observations.
@@ -119,7 +119,7 @@ class GaussianProcess:
 
 
 class Kind(NamedTuple):
-    """A kind of model, of which the one is chosen that makes the values likeliest.
+    """A kind of model. Of several, the search chooses the kind under which the values are most likely.
 
     Attributes:
         name: of the kind; fits of one kind continue each other.
@@ -144,7 +144,7 @@ class Kind(NamedTuple):
 
 
 class Model:
-    """What is believed of an objective f: a Gaussian process g, and how f follows from it.
+    """The model of an objective f: a Gaussian process g, and how f follows from it.
 
     Args:
         u: the evaluated points, (n, d).

@@ -1,4 +1,4 @@
-"""What a search knew after some of its evaluations, and what it has learnt."""
+"""What a search knew after some of its evaluations, and what it has learned."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -39,8 +39,7 @@ class Stage(NamedTuple):
 def search_after(search: LatentOptimizer, num_evaluations: int) -> LatentOptimizer:
     """The search as it was after its first evaluations: the same settings, and the events up to then.
 
-    Its `posterior` is what the search believed then, and its next proposal the one that was made. The two share no
-    experiments and no journal.
+    It has the `posterior` and the next proposal of that time. The two searches share no experiments and no journal.
 
     Args:
         search: any search.
@@ -103,7 +102,7 @@ class Slice(NamedTuple):
 
 
 def slices_of(search: LatentOptimizer, points: int = 101) -> list[Slice]:
-    """What a search has learnt about each coordinate, on a line through the point that it recommends.
+    """What a search has learned about each coordinate, on a line through the point that it recommends.
 
     Args:
         search: in any number of dimensions.

@@ -1,4 +1,4 @@
-"""When the parameters of a search's model are fitted, and what is known of earlier fits."""
+"""When the parameters of a search's model are fitted, and the results of earlier fits."""
 
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING

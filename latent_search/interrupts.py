@@ -37,7 +37,7 @@ def interruptible(what_is_kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Lets a Ctrl-C that comes meanwhile raise its KeyboardInterrupt at the end: for steps that take no time."""
+    """Delays the KeyboardInterrupt of a Ctrl-C until the end of a block: for steps that take no time."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield  # Python interrupts the main thread only.

@@ -1,4 +1,4 @@
-"""A journal of experiments: a CSV file that people can read and edit, and that no crash and no full disk can spoil.
+"""A journal of experiments: a CSV file that people can read and edit, safe against crashes and full disks.
 
 Values are minimised. An experiment without a value has the status `failed`, never a number that stands for it. `known`
 are results that no proposal asked for. Lines are only ever added, each is on the disk before the search goes on, and no

@@ -1,4 +1,4 @@
-"""How likely observations are under a Gaussian process with given length scales and noise, and which are likeliest.
+"""The likelihood of length scales and noise of a Gaussian process, and the most probable ones.
 
 Points are rows of arrays (n, d) in units of the box's sides, and so are length scales.
 """

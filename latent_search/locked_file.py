@@ -82,7 +82,7 @@ class LockedFile:
                 self._lock.release()
 
     def read(self) -> bytes:
-        """What the file holds, all of which is then known to be on the disk.
+        """The content of the file, all of which is then known to be on the disk.
 
         Raises:
             OSError: it cannot be read.

@@ -1,4 +1,4 @@
-"""Points in a box: checks of what a user gives, grids, the best distinct points, and variations of points."""
+"""Points in a box: checks of a user's arguments, grids, the best distinct points, and variations of points."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -193,8 +193,8 @@ def top(search: Evaluated, num: int = 10, distance: float | None = None) -> tupl
     Args:
         search: the search.
         num: how many at most.
-        distance: how far they are from each other at least, in units of the box's sides; without it the spacing of the
-            search. 0 gives the best, distinct or not.
+        distance: their smallest distance from each other, in units of the box's sides; without it the spacing of the
+            search. 0 gives the best evaluations, distinct or not.
 
     Returns:
         Points (num, d) and values (num, 1), fewer if there are fewer.

@@ -1,4 +1,4 @@
-"""Where a search looks next: a function of settings, experiments and seed, and of nothing else."""
+"""Where a search looks next: a function of settings, experiments and seed only."""
 
 import logging
 from collections.abc import Iterator
@@ -29,11 +29,11 @@ class Proposals:
     1. The box becomes the unit box.
     2. The first six evaluations fill it evenly (Sobol), or what is feasible of it. With a prediction the first is at
        its minimum, and two more are enough.
-    3. Then models of several kinds are fitted to the values, and the one is taken that makes them likeliest: of values
-       or logarithms, with a constant mean or one that follows the prediction.
-    4. The expected improvement on the lowest mean is computed at candidates: all over the box and around the best, or
-       those that are given.
-    5. From the best of them it is maximised locally, at a distance from what is evaluated; a given one stays as it is.
+    3. Then models of several kinds are fitted to the values: of values or logarithms, with a constant mean or one that
+       follows the prediction. The model under which the values are most likely is chosen.
+    4. The expected improvement on the lowest mean is computed at candidates: all over the box and around the best
+       evaluations, or at given candidates.
+    5. From the best candidates it is maximised locally, at a distance from evaluations. Given candidates do not move.
     6. The point goes back to the user's box.
 
     Args:
@@ -48,7 +48,7 @@ class Proposals:
         """The next point in the box, (1, d).
 
         Raises:
-            ValueError: a function of the user returned something else than it has to, or no feasible point was found.
+            ValueError: a function of the user returned something invalid, or no feasible point was found.
         """
         rng = self._random_state(experiments)
         with computing():
@@ -116,11 +116,11 @@ class Proposals:
         if settings.noisy:
             return [Kind('values', lambda y, unit: Values(), noisy=True)]
         values = Kind('nearly values', lambda y, unit: Logarithms(y, 1e4))
-        # A few values in many dimensions do not tell what is rough from what is steep. Among given points, which are
-        # not refined, that does little harm. The cost is the logarithm of the constant factor of a prior that other
-        # kinds do not have.
+        # A few values do not tell what is rough from what is steep, the less the more dimensions there are. Given
+        # points are not refined, so that a wrong choice does less harm. The cost is the logarithm of the constant
+        # factor of a prior that other kinds do not have.
         rough = values._replace(name='rough', rough=True,
-                                fewest=0 if of_candidates else max(30, 3 * len(settings.domain)),
+                                fewest=30 if of_candidates else max(30, 3 * len(settings.domain)),
                                 cost=float(np.log(noise_prior.std) + log_sqrt_2pi))
         return [Kind('logarithms', lambda y, unit: Logarithms(y, 1.0)), values, rough]
 

@@ -1,4 +1,4 @@
-"""A search for the minimum of a function in a box, or of an experiment: ask where, tell what came of it."""
+"""A search for the minimum of a function in a box, or of an experiment: ask for points, and tell their results."""
 
 import logging
 import os
@@ -44,11 +44,11 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
 
     A Gaussian process (Matérn-5/2, a length scale for each dimension) models the evaluations so far: exact values or,
     if that fits better, the logarithm of how far they are above the lowest; noisy values as they are. The next
-    evaluation is where the expected improvement is highest, at a distance from those that are there, in many dimensions
-    near the best; see `proposals`. Beyond 300 evaluations the model is of 300 of them. The search starts with six
-    points that fill the box evenly (Sobol).
+    evaluation is made where the expected improvement is highest, at a distance from earlier evaluations, and in many
+    dimensions near the best of them; see `proposals`. Beyond 300 evaluations the model uses 300 of them. The search
+    starts with six points that fill the box evenly (Sobol).
 
-    Where values come from outside, `ask` says where experiments are to be made and `tell` takes their results.
+    If values come from outside, `ask` proposes experiments and `tell` takes their results.
 
         search = create_optimizer(lambda t: ((t - 1) ** 2).sum(), [(-4, 4)] * 2)
         search.run_optimization(max_iter=20)
@@ -58,22 +58,21 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
         objective: a function of one point, float64 (1, d), that returns one number in any form (a float or an array
             with one element). Smaller is better. None if values come from outside.
         domain: the bounds of the box, a sequence of d pairs `(low, high)`, or GPyOpt's list of dicts.
-        seed: governs the search, whatever else ran in the process: the same seed proposes the same points.
+        seed: determines the search, whatever else ran in the process: the same seed proposes the same points.
         lower_bound: a cheap function of points, float64 (n, d), that returns values, (n, 1), which are never above the
-            objective, such as `nll_prior` for the article's objectives. Only the difference is modelled. Without it,
-            the whole objective is. Where values are noisy, it is a bound of what they are without noise.
+            objective, such as `nll_prior` for the article's objectives. Only the difference is modelled. Without a
+            bound, the whole objective is modelled. If values are noisy, it is a bound of the values without noise.
         noisy: whether repeating an experiment gives another value. The size of the noise is learned.
-        spacing: for a search that is to find different results, how far apart they are to be, in units of the box's
+        spacing: for a search for different results, their smallest distance from each other, in units of the box's
             sides. Once the best value can hardly be improved, all proposals keep this distance. Without it, results
             are distinct at a distance of 1/80, and three quarters of the proposals refine the best one.
         feasible: a cheap function of points, float64 (n, d), that returns booleans, (n,). Experiments are proposed only
             where it is true.
         prediction: a cheap guess of the objective, a function of points, float64 (n, d), that returns values, (n, 1).
             The search starts at its minimum, with two starting points more in place of five. Then the model's mean
-            follows it, with a weight by least squares, where that makes the values clearly likelier.
-        journal: path of a CSV file in which each proposal and each result is written at once, made where there is
-            none. If the file exists, the search continues from it; see `journal`. If the file records other settings,
-            a warning names both.
+            follows it, with a weight by least squares, if that makes the values clearly more likely.
+        journal: path of a CSV file to which each proposal and each result is written at once. If the file exists, the
+            search continues from it; see `journal`. If the file records other settings, a warning names both.
 
     Raises:
         ValueError: the box is not d ≥ 1 pairs of finite numbers low < high, the seed is not an integer ≥ 0, the spacing
@@ -88,7 +87,7 @@ def create_optimizer(objective: Objective | None, domain: ArrayLike, seed: int =
 
 
 class LatentOptimizer:
-    """A search, whose attributes have the names that GPyOpt gives them; made by `create_optimizer`.
+    """A search, made by `create_optimizer`. Its attributes have the same names as in GPyOpt.
 
     A search is the list of its events, and everything else follows from them. A proposal depends on the seed and on the
     experiments so far (evaluated, pending and failed) and on nothing else. So looking at a search does not change what
@@ -175,17 +174,17 @@ class LatentOptimizer:
         return float(experiments.Y.min()) if len(experiments.Y) else None
 
     def ask(self, q: int = 1, candidates: ArrayLike | None = None) -> list[Experiment]:
-        """Proposes `q` new experiments, which are then pending. Each keeps its distance from those that are already.
+        """Proposes `q` new experiments, which are then pending. Each keeps its distance from other pending experiments.
 
         Args:
-            q: how many. After an interruption, ask only for those that are missing beside `pending`.
+            q: how many. After an interruption, ask only for as many as are missing in `pending`.
             candidates: points, (n, d), among which the experiments are chosen, none twice: a library, a list of
-                settings, or points that a generator has made. Without them all of the box is open.
+                settings, or points that a generator has made. Without candidates, any point of the box may be chosen.
 
         Raises:
             ValueError: `q` is not a positive integer, candidates are no points in the box, or fewer than `q` of them
                 are feasible and new.
-            OSError: the journal cannot be written. What was proposed before it failed is in `pending`.
+            OSError: the journal cannot be written. Experiments proposed before that are in `pending`.
         """
         q = check_integer('q', q, at_least=1)
         if candidates is None:
@@ -207,11 +206,11 @@ class LatentOptimizer:
             return experiments
 
     def tell(self, number: int, value: ArrayLike) -> None:
-        """Takes the result of a pending experiment, in whatever order results come. Smaller is better.
+        """Takes the result of a pending experiment; results may come in any order. Smaller is better.
 
         Args:
             number: that of the experiment.
-            value: one finite number in any form; an experiment that has none is told with `tell_failed`.
+            value: one finite number in any form; for an experiment without a value, call `tell_failed`.
 
         Raises:
             ValueError: there is no pending experiment of that number, or the value is not one finite number, or below
@@ -238,7 +237,7 @@ class LatentOptimizer:
             self._log.record(Event(int(number), 'failed', t, note=str(reason)))
 
     def withdraw(self, number: int) -> None:
-        """Takes a pending experiment back, which is not going to be made. Its place may be proposed again.
+        """Takes back a pending experiment that will not be made. Its place may be proposed again.
 
         Raises:
             ValueError: there is no pending experiment of that number.
@@ -249,10 +248,9 @@ class LatentOptimizer:
             self._log.record(Event(int(number), 'withdrawn', t))
 
     def add_known(self, t: ArrayLike, values: ArrayLike | None) -> None:
-        """Adds results that no proposal asked for, such as those of training images: a warm start.
+        """Adds results that no proposal asked for, for example from training images: a warm start.
 
-        What is known already is not added again, so a program that adds its known results and has a journal can run
-        again.
+        A known result is not added again, so a program with known results and a journal can run again.
 
         Args:
             t: points in the box, (n, d).
@@ -287,14 +285,14 @@ class LatentOptimizer:
         self._log.restore(events)
 
     def close(self) -> None:
-        """Leaves the journal to others, who may edit it or continue from it; the end of the process does so too."""
+        """Releases the journal: others may then edit it or continue from it. The end of the process does so, too."""
         if self._log.journal is not None:
             self._log.journal.close()
 
     def run_optimization(self, max_iter: int) -> None:
-        """Evaluates the starting points, if that is still to do, and then `max_iter` proposals.
+        """Evaluates the starting points, unless this is done, and then `max_iter` proposals.
 
-        Pending experiments, whose evaluation was interrupted, are the first of them.
+        Pending experiments, whose evaluation was interrupted, come first.
 
         Args:
             max_iter: number of proposals to evaluate, 0 or more.
@@ -316,13 +314,13 @@ class LatentOptimizer:
         self._run(lambda: len(self._experiments.X) - before, missing + max_iter, rest)
 
     def run(self, num_experiments: int, failures: Exceptions = ()) -> None:
-        """Evaluates the objective until `num_experiments` experiments have a result, those before included.
+        """Evaluates the objective until `num_experiments` experiments have a result, including earlier experiments.
 
-        Pending experiments, whose evaluation was interrupted, are the first of them. So the same call in a program
-        that was stopped and started again, with a journal, goes on to the same number.
+        Pending experiments, whose evaluation was interrupted, come first. So with a journal, the same call in a program
+        that was stopped and started again continues to the same number.
 
         Args:
-            num_experiments: how many are to have a result, a value or a failure.
+            num_experiments: how many experiments must have a result, a value or a failure.
             failures: the exceptions of the objective that mean that an experiment has failed, see `tell_failed`. All
                 others end the run. A value that is not finite counts as a FloatingPointError and as a ValueError.
 
@@ -423,7 +421,7 @@ class LatentOptimizer:
                 'coordinates are t[0].')
 
     def suggest_next_locations(self) -> Array:
-        """The point where the next evaluation would be made, float64 (1, d); `ask` proposes it."""
+        """The next point that the search would evaluate, float64 (1, d); `ask` proposes it."""
         return self._proposals.point(self._experiments)
 
     def posterior(self, t: ArrayLike) -> tuple[Array, Array, Array]:
@@ -443,7 +441,7 @@ class LatentOptimizer:
         return self._proposals.posterior(experiments, check_points(t, len(self.domain)))
 
     def recommend(self) -> Recommendation:
-        """The evaluated point with the lowest posterior mean: what a noisy search has found, where `x_opt` is luck.
+        """The evaluated point with the lowest posterior mean: the result of a noisy search, as `x_opt` is partly luck.
 
         Where values are exact, it is the point with the lowest value.
 

@@ -1,4 +1,4 @@
-"""What a search is told, checked once, and the box as the unit box."""
+"""The settings of a search, checked once, and the box as the unit box."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Settings:
             looks for different results only. 0 without a given spacing: it then always refines the best one too.
 
     Raises:
-        ValueError: a setting is not what it has to be.
+        ValueError: a setting is invalid.
     """
 
     domain: Array
@@ -91,7 +91,7 @@ class Settings:
 
 def check_settings(domain: Any, seed: int, lower_bound: OfPoints | None, noisy: bool, spacing: float | None,
                    feasible: OfPoints | None, prediction: OfPoints | None) -> Settings:
-    """Makes `Settings` of what `create_optimizer` is given.
+    """Makes `Settings` of the arguments of `create_optimizer`.
 
     Raises:
         ValueError: see `create_optimizer`.

@@ -40,25 +40,24 @@ def run_searches(optimizer_for: OptimizerFor, targets: Iterable[Hashable], seeds
                  n_jobs: int | None = None) -> dict[Key, LatentOptimizer | NotCreated]:
     """Runs a search for each target and each seed, in the workers of joblib.
 
-    `n_jobs=2` uses two processes; inside of `joblib.parallel_config('dask')` the searches go to the workers of a Dask
-    cluster. Each worker starts up first, which takes longer than a few searches with a cheap objective do.
+    `n_jobs=2` uses two processes; inside `joblib.parallel_config('dask')` the searches go to the workers of a Dask
+    cluster. Each worker has to start first, which takes longer than a few searches with a cheap objective.
 
     If each search has a journal of its own, an interruption loses nothing: the next call with the same arguments
-    continues the searches that were under way, and reads back those that had finished. Afterwards the journals are
-    closed.
+    continues unfinished searches, and reads back finished ones. Afterwards the journals are closed.
 
     Args:
         optimizer_for: a function of target and seed that creates a search. It and what it uses are sent to the workers.
         targets: what to search for, each once.
         seeds: of the searches for each target, each once.
         max_iter: number of proposals that each search evaluates after its starting points.
-        n_jobs: number of processes; None is one, and inside of `joblib.parallel_config` what is set there.
+        n_jobs: number of processes; None is one, and inside `joblib.parallel_config` the number set there.
 
     Returns:
         A dict from `(target, seed)` to the search with all its events. A search that failed keeps its evaluations; its
         attribute `error` is the text of the exception, which is None for the others. The failure is logged as a
-        warning, and the other searches continue. If the process of a search was killed, for example for its memory, the
-        experiment under way counts as failed where there is a journal, so that the next call continues after it.
+        warning, and the other searches continue. If the process of a search was killed, for example because memory ran
+        out, its current experiment counts as failed if there is a journal, and the next call continues after it.
 
     Raises:
         ValueError: `max_iter` is not an integer of at least 0, or `targets` or `seeds` are not collections of different

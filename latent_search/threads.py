@@ -1,4 +1,4 @@
-"""How many threads compute a proposal."""
+"""The number of threads that compute a proposal."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Makes images of a digit with the pretrained models, and saves them as PNG with a table of what is known about them.
+"""Makes images of a digit with the pretrained models, and saves them as PNG with a table of their points and values.
 
 `python models/generate.py 7` takes the ten best distinct points of a search for a 7 and decodes them.
 `python models/generate.py 7 --by conditional` decodes samples of the prior with the conditional VAE.

@@ -1,6 +1,6 @@
 """Trains the pretrained models on MNIST and writes their weights with their manifest into this folder.
 
-It goes on where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
+It continues where an interrupted run stopped. `python models/train.py classifier judge` trains only those.
 """
 
 import argparse

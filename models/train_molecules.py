@@ -1,6 +1,6 @@
 """Trains the pretrained models of molecules on QM9 and writes their weights with their manifest into models/qm9.
 
-It goes on where an interrupted run stopped. `MOLECULES=qm9.csv.gz python models/train_molecules.py` names the file.
+It continues where an interrupted run stopped. `MOLECULES=qm9.csv.gz python models/train_molecules.py` names the file.
 """
 
 import argparse

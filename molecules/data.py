@@ -21,7 +21,7 @@ class Molecules(NamedTuple):
     Attributes:
         smiles: canonical SMILES strings, a list of n.
         rows: their tokens, int32 (n, length).
-        left_out: a dict that says how many were left out, by why.
+        left_out: a dict from reasons to the number of molecules left out.
     """
 
     smiles: list[str]
@@ -61,7 +61,7 @@ def read_smiles(path=None):
 
 
 def encode_molecules(smiles, vocabulary):
-    """Writes molecules as rows of tokens; those that cannot be are left out and counted.
+    """Writes molecules as rows of tokens; molecules that have none are left out and counted.
 
     Args:
         smiles: a list of SMILES strings.
@@ -71,7 +71,7 @@ def encode_molecules(smiles, vocabulary):
         `Molecules`, each once, in their order.
 
     Raises:
-        ValueError: none is left.
+        ValueError: no molecule is left.
     """
     found, left_out = {}, Counter()
     for text, row, why in map_molecules(_Encoded(vocabulary), smiles, 'read molecules'):
@@ -99,9 +99,9 @@ class _Encoded(NamedTuple):
 
 
 def split(smiles):
-    """Which molecules are for training, for choices (validation), and for the last measurement (test).
+    """Divides molecules into training, validation (for choices) and test (for the last measurement).
 
-    Each part depends on the molecule alone, and on no order: 92%, 4% and 4% of all.
+    The part depends on the molecule alone, not on the order: 92%, 4% and 4% of all.
 
     Args:
         smiles: canonical SMILES strings, a list of n.

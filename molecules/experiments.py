@@ -1,7 +1,7 @@
 """Experiments on molecules: GFN2-xTB (DOI 10.1021/acs.jctc.8b01176), a quantum-chemical method, by `tblite`.
 
 The geometry is a conformer of RDKit, relaxed by the MMFF94 force field. Each takes some 10 ms and depends on the
-molecule alone. About two molecules of a hundred have no conformer, so that the experiment fails.
+molecule alone. For about two in a hundred molecules there is no conformer, so the experiment fails.
 
     dipole('CC#N')              # 3.9, debye
     hydration_energy('CCO')     # -4.1, kcal/mol
@@ -101,7 +101,7 @@ def gap(smiles):
 
 
 def hydration_energy(smiles):
-    """The free energy of a molecule in water less that in a vacuum, by the ALPB model of water: kcal/mol.
+    """The free energy of a molecule in water minus its energy in a vacuum, by the ALPB model of water: kcal/mol.
 
     Raises:
         ExperimentError: it has no conformer, or the computation fails.
@@ -111,7 +111,7 @@ def hydration_energy(smiles):
 
 
 def measure_all(experiment, smiles, description):
-    """Makes an experiment on each of many molecules: float64 (n,), NaN where it fails.
+    """Makes an experiment with each of many molecules: float64 (n,), NaN where it fails.
 
     Args:
         experiment: a function of a SMILES string, such as `dipole`.

@@ -114,7 +114,7 @@ def create_joint_model(vocabulary, encoder, decoder, sampler, predictor=None):
 def create_generator(decoder):
     """Creates the model that maps points `t` (n, latent_dim) to rows of tokens (n, length), with a decoder's weights.
 
-    A token at a time, it takes the likeliest one.
+    It takes the most likely token at each position.
     """
     t = layers.Input(shape=(decoder.input[0].shape[1],), name='t')
     embedding, gru, logits = (decoder.get_layer(name) for name in ('embedding', 'gru', 'logits'))
@@ -144,7 +144,7 @@ def create_model(name, vocabulary=QM9, seed=0):
 
 
 def losses_of(name):
-    """What Keras's `compile` takes for one of `MODELS`, beside the optimizer."""
+    """The arguments of Keras's `compile` for one of `MODELS`, except the optimizer."""
     if MODELS[name] is None:
         return {'loss': {'vae': computed_in_model}}
     return {'loss': {'vae': computed_in_model, 'predictor': 'mean_squared_error'},

@@ -46,14 +46,14 @@ class LatentSpace:
         return predict(self.model.get_layer('encoder'), rows, 'encode')[0].astype('float64')
 
     def properties(self, t):
-        """What the predictor says of molecules with codes t (n, latent_dim): their standardized properties, (n, k).
+        """Standardized properties that the predictor reads from codes t (n, latent_dim): float64 (n, k).
 
-        They are float64, and those beyond `widest` standard deviations are moved there, so that they lie in a box too.
+        Values beyond `widest` standard deviations are moved there, so that the properties lie in a box, too.
         """
         return np.clip(predict(self.model.get_layer('predictor'), t, 'predict').astype('float64'), -widest, widest)
 
     def decode(self, t):
-        """The canonical SMILES strings that points t (n, latent_dim) are decoded to, a list; '' is no molecule."""
+        """The canonical SMILES strings that points t (n, latent_dim) are decoded to, a list; '' for no molecule."""
         return self.vocabulary.decode(predict(self._generator, t, 'decode'))
 
     def new_molecules(self, t, known=()):

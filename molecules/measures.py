@@ -1,4 +1,4 @@
-"""Measures of a joint model of molecules: what it reconstructs, what it invents, what its codes tell of properties."""
+"""Measures of a joint model of molecules: reconstruction, invention, and how its codes explain properties."""
 
 import sys
 
@@ -18,7 +18,7 @@ def evaluate(model, rows, targets, vocabulary, known, num_samples=5_000, seed=0)
         rows: tokens of the molecules, (n, length).
         targets: their standardized properties, (n, k).
         vocabulary: of the tokens.
-        known: a set of canonical SMILES strings: samples of the prior that are not there are new.
+        known: a set of canonical SMILES strings; samples of the prior that are not among them are new.
         num_samples: how many samples of the prior.
         seed: of the samples.
 
@@ -89,10 +89,10 @@ def r2_by_line(t, y):
 
 
 def measures_table(found):
-    """What `evaluate` finds of several models, with three of the properties: header and rows of a table.
+    """The results of `evaluate` for several models, with three of the properties: header and rows of a table.
 
     Args:
-        found: a dict from names of models to what `evaluate` returns for them.
+        found: a dict from names of models to their results of `evaluate`.
     """
     shares, predicted = ['reconstructed', 'allowed', 'unique', 'new'], [f'R² {name}' for name in NAMES[:3]]
     return ['VAE', *shares, *predicted], [

@@ -50,7 +50,7 @@ def properties(smiles):
 
 
 def standardized(values):
-    """Properties (n, k) less their means in QM9, in units of their standard deviations there: float32 (n, k)."""
+    """Properties (n, k) minus their means in QM9, in units of their standard deviations there: float32 (n, k)."""
     return ((values - _means) / _deviations).astype('float32')
 
 
@@ -71,15 +71,15 @@ def _patterns():
 
 
 def is_plausible(smiles, most_atoms=9):
-    """Whether a molecule is of the kind that is searched for.
+    """Whether a molecule is plausible, which is the condition of all searches.
 
     It is one piece of at most nine atoms of C, N, O and F, and hydrogen, without charges and radicals. It has no chains
-    of three nitrogen or oxygen atoms outside of rings, of five in them, or in a ring of three, no bonds O–O, F–N and
+    of three nitrogen or oxygen atoms outside rings, of five in them, or in a ring of three, no bonds O–O, F–N and
     F–O, and no triple bonds and cumulated double bonds in rings.
 
     Args:
         smiles: a SMILES string; '' is none.
-        most_atoms: the highest number of atoms beside hydrogen.
+        most_atoms: the highest number of atoms, hydrogen excluded.
     """
     with BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)

@@ -1,7 +1,7 @@
 """Molecules as rows of tokens: from SMILES to SELFIES (arXiv 1905.13741) and back, by RDKit and `selfies`.
 
-Each row of SELFIES tokens is a molecule, so that whatever a decoder writes can be drawn. Stereochemistry is left out:
-two molecules that differ in nothing else are one.
+Each row of SELFIES tokens is a molecule, so any output of a decoder can be drawn. Stereochemistry is left out: two
+molecules that differ only in it are the same.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from rdkit.rdBase import BlockLogs
 
 
 class NoMoleculeError(ValueError):
-    """A text is no molecule, or none that a vocabulary can write.
+    """A text is not a molecule, or a vocabulary cannot write it.
 
     Attributes:
         kind: why, in a few words that are the same for all molecules of that kind.
@@ -45,7 +45,7 @@ def canonical(smiles):
 class Vocabulary(NamedTuple):
     """The tokens that molecules are written with, and how many there may be.
 
-    Rows of tokens are int32, (n, length). A token is its index in `tokens` plus 1; 0 stands for the end and after it.
+    Rows of tokens are int32, (n, length). A token is its index in `tokens` plus 1; 0 marks the end and fills the rest.
 
     Attributes:
         tokens: SELFIES tokens, such as '[C]' and '[=O]'.

@@ -1,1 +1,1 @@
-"""What all models share: Keras started quietly, training, weights, and prediction in batches. Nothing here searches."""
+"""Shared by all models: Keras started quietly, training, weights, and prediction in batches. Nothing here searches."""

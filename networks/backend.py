@@ -1,4 +1,4 @@
-"""Keras, started quietly, and what differs between its backends: random seeds, precision, gradients.
+"""Keras, started quietly, and the differences between its backends: random seeds, precision, gradients.
 
 Take `keras`, `layers` and `ops` from here, so that Keras is started only once and in this way.
 """
@@ -27,7 +27,7 @@ _greeting = re.compile(rb'I0000|[-\d]+ [:.\d]+: I |WARNING: All log messages bef
 
 @contextmanager
 def without_greetings():
-    """Holds back what is written to stderr, and passes on all lines but TensorFlow's greetings afterwards.
+    """Holds back the output to stderr, and afterwards passes on all lines except TensorFlow's greetings.
 
     TensorFlow 2.19 and later ignore TF_CPP_MIN_LOG_LEVEL for these lines (tensorflow issue 100442). They are written to
     file descriptor 2 and not to `sys.stderr`.
@@ -100,10 +100,10 @@ def set_random_seed(seed):
 
 
 def native_precision():
-    """'mixed_bfloat16' where this machine computes with it natively, 'float32' elsewhere.
+    """'mixed_bfloat16' where this machine supports it natively, 'float32' elsewhere.
 
-    Native are CPUs with AMX or AVX512-BF16 and NVIDIA GPUs from Ampere (compute capability 8.0) on. JAX uses neither of
-    CPUs, and adds up the gradients of biases in bfloat16 on them, which loses most of their value.
+    CPUs with AMX or AVX512-BF16 support it, and NVIDIA GPUs from Ampere (compute capability 8.0) on. On CPUs, JAX uses
+    neither, and adds up the gradients of biases in bfloat16, which loses most of their value.
     """
     native = {'tensorflow': _tensorflow_bfloat16, 'jax': _jax_bfloat16, 'torch': _torch_bfloat16}
     return 'mixed_bfloat16' if native[keras.backend.backend()]() else 'float32'
@@ -138,11 +138,11 @@ def computing_in(precision, model):
 
 @keras.saving.register_keras_serializable(package='digits')  # So that models can be sent to other processes.
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras's layer with a bias gradient that is right in bfloat16.
+    """Keras's layer with a bias gradient that is correct in bfloat16.
 
     TensorFlow's gradient of `bias_add`, which `ops.add(x, bias)` becomes, adds up in bfloat16 on CPUs: of 50,000
     summands of 0.01 it makes 32. With the arguments swapped it is a sum like any other, in float32. `Conv2D` has a
-    gradient of its own, which is right.
+    gradient of its own, which is correct.
     """
 
     def call(self, inputs):

@@ -11,7 +11,7 @@ def check_path(name, path):
     """Returns a path as a `Path`, in which `~` at the beginning is the home folder.
 
     Raises:
-        ValueError: it is no path, or there is no such home folder. The message calls it `name`.
+        ValueError: it is not a path, or there is no such home folder. The message calls it `name`.
     """
     try:
         expanded = Path(path).expanduser()
@@ -23,7 +23,7 @@ def check_path(name, path):
 
 
 def read_arrays(file, names=None):
-    """Reads arrays of an npz archive, without executing anything that is in it.
+    """Reads arrays of an npz archive, without executing any of its content.
 
     Args:
         file: its path, or a file that is open for reading bytes.

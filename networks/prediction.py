@@ -13,7 +13,7 @@ def predict(model, x, description, batch_size=500):
 
     Args:
         model: a Keras model.
-        x: array (n, …) of its inputs, or a list of arrays where the model has several. Numbers become those of the
+        x: array (n, …) of its inputs, or a list of arrays where the model has several. Numbers are converted to the
             inputs' dtypes.
         description: what the progress bar says.
         batch_size: rows a call.

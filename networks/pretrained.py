@@ -39,7 +39,7 @@ def save_weights(model, name, description, folder=models_dir):
         folder: where the weights and their manifest are.
 
     Raises:
-        ValueError: the manifest is damaged, or the name is none for a file.
+        ValueError: the manifest is damaged, or the name cannot be a file name.
         OSError: a file cannot be written; then both are as they were before.
     """
     if not _is_name(name):
@@ -55,7 +55,7 @@ def save_weights(model, name, description, folder=models_dir):
 
 
 def save_trained(model, name, history, metrics, *, data, seed, precision, folder=models_dir):
-    """Writes the weights of a model that was trained just now, with how, on what, and with what result.
+    """Writes the weights of a newly trained model, with its training, data and results.
 
     Args:
         model, name: see `save_weights`.
@@ -90,7 +90,7 @@ def load_weights(model, name, folder=models_dir):
     """Loads pretrained weights into a model that was built, after checking them against the sha256 in manifest.json.
 
     Args:
-        model: of the same architecture as the one that was saved.
+        model: of the same architecture as the saved model.
         name: of the pretrained model.
         folder: where the weights and their manifest are.
 

@@ -1,4 +1,4 @@
-"""Whether the installed packages are new enough, found before Keras is imported, which an older one would break."""
+"""Whether the installed packages are new enough, checked before Keras is imported, which old packages would break."""
 
 import re
 import tomllib

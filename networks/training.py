@@ -1,4 +1,4 @@
-"""Training of Keras models that an interruption does not spoil, and whose result depends on its seed only."""
+"""Training of Keras models that continues after an interruption, and whose result depends on its seed only."""
 
 import hashlib
 import io
@@ -56,7 +56,7 @@ class Recipe(NamedTuple):
         1 − 5 / steps: the weights at the beginning would otherwise dominate the result of a short training.
 
         Raises:
-            ValueError: a number of the recipe is none, or not in its range; or there are no examples.
+            ValueError: a value of the recipe is not a number, or not in its range; or there are no examples.
         """
         num = check_integer('num', num, at_least=1)
         for name, in_range, expected in (('learning_rate', lambda value: 0 < value < np.inf, 'a positive number'),
@@ -104,11 +104,11 @@ def batches(inputs, targets, batch_size, orders):
 
 
 def fit(model, train_set, test_set, recipe, name, *, seed=0, folder=None, precision='auto'):
-    """Trains a compiled model by Keras's `fit`, or goes on with a training that was interrupted.
+    """Trains a compiled model by Keras's `fit`, or continues an interrupted training.
 
     With `folder`, weights and learning curve are written after each epoch, into a folder whose name depends on the
-    model, its losses, the recipe, the data, the seed and the precision. An interrupted training goes on after its last
-    finished epoch, with the result of an uninterrupted one. A finished one is read back.
+    model, its losses, the recipe, the data, the seed and the precision. An interrupted training continues after its
+    last finished epoch, with the same result as without the interruption. A finished training is read back.
 
         model.compile(recipe.optimizer(len(x)), 'sparse_categorical_crossentropy', metrics=['accuracy'])
         history = fit(model, (x, y), (x_test, y_test), recipe, 'mine', folder='build/checkpoints')
@@ -118,7 +118,7 @@ def fit(model, train_set, test_set, recipe, name, *, seed=0, folder=None, precis
         train_set: inputs and targets to learn from: arrays with a row for each example, or structures of arrays.
         test_set: inputs and targets to measure after each epoch.
         recipe: a `Recipe`, whose optimizer the model was compiled with.
-        name: what folder, progress bar and messages call the model.
+        name: of the model in the folder, the progress bar and messages.
         seed: of the order of examples and of random layers.
         folder: of all trainings, created if it does not exist.
         precision: in which convolutions compute: 'float32', 'mixed_bfloat16', or 'auto': see `native_precision`.
@@ -129,7 +129,7 @@ def fit(model, train_set, test_set, recipe, name, *, seed=0, folder=None, precis
 
     Raises:
         ValueError: unknown precision, or the checkpoint is damaged.
-        FloatingPointError: the loss is no longer finite; the checkpoint keeps the epochs before.
+        FloatingPointError: the loss is no longer finite; the checkpoint keeps the earlier epochs.
         Interrupted: a KeyboardInterrupt that says what is kept and how to continue.
     """
     if precision not in ('auto', 'float32', 'mixed_bfloat16'):
@@ -166,7 +166,7 @@ def _hash(model, train_set, recipe, seed, precision):
 class Checkpoint:
     """The state of a training after its last finished epoch: weights with optimizer, and learning curve, in one file.
 
-    Two trainings with the same settings do no harm to each other, in one process or in two: each writes its own state
+    Two trainings with the same settings do not disturb each other, in one process or in two: each writes its own state
     as a whole, and both compute the same.
 
     Args:

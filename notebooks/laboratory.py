@@ -1,4 +1,4 @@
-"""A laboratory that stands for yours: a process of its own that knows nothing of the search.
+"""A simulated laboratory: a process of its own that knows nothing of the search.
 
 It reads the journal of a search as a file and starts the proposed experiments, a few at a time. When an experiment is
 finished, it adds a line to a file of results. Results come late, out of order and with noise, and some experiments
@@ -52,14 +52,14 @@ def start_laboratory(journal, results, target):
 
 
 def results_of(pending, results):
-    """The results that are there for pending experiments, in the order in which they came.
+    """The results of pending experiments, in the order in which they came.
 
     Args:
         pending: experiments, see `LatentOptimizer.pending`.
         results: path of the laboratory's file, which may not exist yet.
 
     Returns:
-        A list of an experiment's number, its value as a float, and what went wrong; one of the latter two is None.
+        A list of an experiment's number, its value as a float, and the reason of a failure; one of these two is None.
     """
     numbers = {experiment.number for experiment in pending}
     return [(int(row['number']), float(row['value']) if row['value'] else None, row['failure'] or None)

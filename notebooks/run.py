@@ -1,4 +1,4 @@
-"""Executes a notebook top to bottom, with its progress on the terminal, and leaves a page and figures to look at.
+"""Executes a notebook top to bottom, with its progress on the terminal, and writes a page and its figures.
 
 `python notebooks/run.py notebooks/NAME.ipynb` writes the executed notebook, NAME.html, which needs no other file and no
 network, and each figure as PNG into build/NAME/. `--set name=value` overrides a name that the notebook's cell tagged
@@ -16,6 +16,7 @@ import html
 import io
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import joblib
 import nbformat
 from jupyter_client.kernelspec import get_kernel_spec
 from latex2mathml.converter import convert
@@ -34,8 +36,9 @@ from PIL import Image
 from latent_search.files import replace_file, replace_files
 
 notebooks_dir = Path(__file__).resolve().parent
-build_dir = notebooks_dir.parent / 'build'
-docs_dir = notebooks_dir.parent / 'docs'
+project_dir = notebooks_dir.parent
+build_dir = project_dir / 'build'
+docs_dir = project_dir / 'docs'
 frame_ms = 400  # How long a GIF shows each of its frames.
 
 # Nbconvert's page, with what it lacks and without its own scripts, which fetch MathJax and others from the network.
@@ -50,7 +53,9 @@ _template = """
 .jp-RenderedHTMLCommon math { overflow-x: auto; max-width: 100%; }
 .jp-RenderedHTMLCommon [mathvariant=bold] { font-weight: bold; }
 .jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
-.jp-InputArea-editor .highlight pre { overflow-x: auto; }
+.jp-Cell .highlight pre { white-space: pre; overflow-x: auto; }
+.jp-RenderedHTMLCommon .highlight { margin-bottom: 1em; }
+.jp-RenderedHTMLCommon .highlight pre { white-space: pre; }
 .jp-OutputArea-output img { max-width: 100%; }
 /* A tap on a figure shows it in full size, and another one as wide as the page. */
 .figure { display: block; overflow-x: auto; cursor: zoom-in; }
@@ -64,6 +69,15 @@ PLAYER
   .jp-InputPrompt, .jp-OutputPrompt { display: none; }
   body.jp-Notebook { padding: 4px; }
   .jp-Cell { padding: 2px; }
+}
+@media print {  /* Paper does not scroll. */
+  .jp-InputPrompt, .jp-OutputPrompt, .anim-controls { display: none; }
+  .jp-Cell, body.jp-Notebook { padding: 2px 0; }
+  .jp-RenderedHTMLCommon math { overflow: visible; }
+  .jp-Cell .highlight pre, .jp-OutputArea-output pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .jp-Cell .highlight, .jp-OutputArea-output pre { font-size: 7.5pt; }
+  .jp-RenderedHTMLCommon table { display: table; table-layout: auto; width: auto; font-size: 6.5pt; }
+  .jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon th { padding: 2px 3px; white-space: normal; }
 }
 </style>{% endblock %}
 {% block data_png scoped %}
@@ -103,7 +117,7 @@ def override_parameters(notebook, overrides):
 
 
 class _TerminalClient(NotebookClient):
-    """Executes a notebook and repeats what its cells print on the terminal, under the heading they stand below.
+    """Executes a notebook and repeats the output of its cells on the terminal, each under its heading.
 
     Ctrl-C interrupts the cell that runs, as the Stop button of JupyterLab does, and a second one ends the kernel.
     """
@@ -124,6 +138,8 @@ class _TerminalClient(NotebookClient):
 def execute(notebook, folder):
     """Executes a notebook in place, with `folder` as its working directory.
 
+    Its metadata then record, as `measured`, the seconds, the cores, and the gigabytes of the largest process.
+
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the message holds the cell and its traceback.
     """
@@ -139,7 +155,12 @@ def execute(notebook, folder):
                              extra_arguments=['--IPKernelApp.log_level=ERROR'],
                              resources={'metadata': {'path': str(folder)}})
     client.on_notebook_start = client.interrupt_kernel_on_ctrl_c
+    started = time.perf_counter()
     client.execute()
+    bytes_of_unit = 1 if sys.platform == 'darwin' else 1024
+    notebook.metadata.measured = {
+        'seconds': round(time.perf_counter() - started), 'cores': joblib.cpu_count(),
+        'gigabytes': round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * bytes_of_unit / 1e9, 1)}
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # Times of execution, which differ from run to run.
         for output in cell.get('outputs', []):
@@ -166,7 +187,7 @@ def named_figures(notebook):
     """Returns the figures of an executed notebook that its cells name: a dict from names of files to their bytes.
 
     Raises:
-        ValueError: two cells have one name, a name is none for a file, or a cell with a name has not one figure.
+        ValueError: two cells have one name, a name cannot be a file name, or a cell with a name has not one figure.
     """
     figures = {}
     for cell in notebook.cells:
@@ -249,38 +270,73 @@ def export(notebook, folder, name, source=notebooks_dir):
 
 
 def write_page(notebook, path, source=notebooks_dir):
-    """Writes an executed notebook as a page that needs no other file and no network, and returns its path.
+    """Writes a notebook as a page that needs no network and no file but those that it links to, and returns its path.
 
-    A link to a file, which starts from the folder `source`, becomes one that starts from the page. A link to a notebook
-    becomes one to its page in build/.
+    A link to a file, which starts from the folder `source`, becomes one that starts from the page. A link to a
+    notebook, a Markdown file or a Python file becomes one to its page in build/.
     """
     page = copy.deepcopy(notebook)
+    title = re.sub('[*`]', '', _headings(page)[0]) or path.stem
     for cell in page.cells:
         if cell.cell_type == 'markdown':
             cell.source = _formulas_as_mathml(cell.source)
-    text, _ = HTMLExporter(raw_template=_template).from_notebook_node(page, {'metadata': {'name': path.stem}})
+    text, _ = HTMLExporter(raw_template=_template).from_notebook_node(page, {'metadata': {'name': title}})
     # Matplotlib's player asks for a font from the network.
     text = re.sub(r'<link[^>]*\shref="https?:[^>]*>', '', text)
-    text = re.sub(r'(<a\b[^>]*\shref=")([^"]+)"',
+    text = re.sub(r'(<(?:a\b[^>]*\shref|img\b[^>]*\ssrc)=")(?!data:)([^"]+)"',
                   lambda found: f'{found[1]}{html.escape(_link(html.unescape(found[2]), source, path))}"', text)
+    # Links name the heading `Install` as GitHub does: #install.
+    text = re.sub(r'<h\d id="[^"]*"', lambda found: found[0].lower(), text)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text)
     return path
 
 
-def page_of(notebook_path):
-    """The path of the page of a notebook."""
-    return build_dir / notebook_path.stem / f'{notebook_path.stem}.html'
+def write_linked_pages(path):
+    """Writes the pages of a file and of all that its links lead to, where they are missing or older than the files."""
+    waiting, found = [path], {path}
+    while waiting:
+        path = waiting.pop()
+        notebook, page = as_notebook(path), page_of(path)
+        if not page.exists() or page.stat().st_mtime < path.stat().st_mtime:
+            write_page(notebook, page, path.parent)
+        links = [link for cell in notebook.cells if cell.cell_type == 'markdown'
+                 for link in re.findall(r'\]\(([^)#\s]+)', cell.source)]
+        linked = {target for link in links if _has_page(target := (path.parent / link).resolve())} - found
+        waiting += linked
+        found |= linked
+
+
+def as_notebook(path):
+    """Reads a notebook; or makes one of a Markdown file or a Python file, which it shows."""
+    text = path.read_text(encoding='utf-8')
+    if path.suffix == '.ipynb':
+        return nbformat.reads(text, as_version=4)
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)] if path.suffix == '.md' else [
+        nbformat.v4.new_markdown_cell(f'# {path.name}'), nbformat.v4.new_code_cell(text)])
+
+
+def page_of(path):
+    """The path of the page of a notebook, or of a Markdown file or a Python file of the project."""
+    if path.suffix == '.ipynb':
+        return build_dir / path.stem / f'{path.stem}.html'
+    return build_dir / 'pages' / path.relative_to(project_dir).with_name(f'{path.name}.html')
+
+
+def _has_page(path):
+    return path.suffix in ('.ipynb', '.md', '.py') and path.is_relative_to(project_dir) and path.exists()
 
 
 def _link(link, source, path):
-    if link.startswith('#') or re.match('[a-z]+:', link):
+    if link.startswith('#'):
+        return link.lower()
+    if re.match('[a-z]+:', link):
         return link
     target, hash_sign, anchor = link.partition('#')
-    target = source / target
-    if target.suffix == '.ipynb':
+    target = (source / target).resolve()
+    if _has_page(target):
         target = page_of(target)
-    return Path(os.path.relpath(target.resolve(), path.parent.resolve())).as_posix() + hash_sign + anchor
+    return Path(os.path.relpath(target, path.parent.resolve())).as_posix() + hash_sign + anchor
 
 
 def _formulas_as_mathml(markdown):
@@ -341,9 +397,7 @@ def main():
         check_writable([page_of(path).parent, *([path.parent, docs_dir] if arguments.in_place else [])])
         execute(notebook, path.parent)
         page, figures = export(notebook, page_of(path).parent, path.stem, path.parent)
-        for other in path.parent.glob('*.ipynb'):  # Links lead there.
-            if not page_of(other).exists() or page_of(other).stat().st_mtime < other.stat().st_mtime:
-                write_page(nbformat.read(other, as_version=4), page_of(other), path.parent)
+        write_linked_pages(path)
         if arguments.in_place:
             replace(notebook, path)
     except CellExecutionError as error:

@@ -48,14 +48,14 @@ def test_explore_latent_space(vae, drawn):
     objective = nll_all_targets(predictor, GRID)
 
     explorer = explore_latent_space(GX, GY, {'predictor': objective}, {'predictor': predictor}, decoder, target=4)
-    before = bytes(explorer.picture.value)
+    before = explorer.png
     explorer.controls['t_1'].value = 1.25
     explorer.controls['t_2'].value = -0.75
     explorer.controls['target'].value = 7
 
     t = np.array([[1.25, -0.75]])
     plane, image, bars = drawn[-1].axes
-    assert bytes(explorer.picture.value).startswith(b'\x89PNG') and explorer.picture.value != before
+    assert explorer.png.startswith(b'\x89PNG') and explorer.png != before
     assert len(drawn) == 4 and plt.get_fignums() == []
     assert plane.get_title() == (f'predictor: {nll_all_targets(predictor, t)[0, 7]:.2f} nats\n'
                                  f'(minimum {objective[:, 7].min():.2f})')
@@ -97,22 +97,33 @@ def test_map_lies_where_its_grid_does():
     assert shown.origin == 'lower' and axis.get_xlim() == (-4, 4) and axis.get_ylim() == (-3, 3)
 
 
+def draw_line(number):
+    figure, axis = plt.subplots(figsize=(1, 1))
+    axis.plot([0, number])
+    return describe(figure, f'A line to {number} & on')
+
+
 def test_picture_stays_where_there_is_no_kernel():
     import ipywidgets
 
-    def draw(number):
-        figure, axis = plt.subplots(figsize=(1, 1))
-        axis.plot([0, number])
-        return describe(figure, f'A line to {number}')
-
-    figure = InteractiveFigure({'number': ipywidgets.IntSlider(1)}, draw)
+    figure = InteractiveFigure({'number': ipywidgets.IntSlider(1)}, draw_line)
     figure.controls['number'].value = 5
 
     shown, metadata = figure._repr_mimebundle_()
     assert VIEW in shown
-    assert base64.b64decode(shown['image/png']) == figure.picture.value
-    assert plt.imread(io.BytesIO(figure.picture.value)).shape == (100, 100, 4)
-    assert metadata == {'image/png': {'alt': 'A line to 5'}}
+    assert base64.b64decode(shown['image/png']) == figure.png
+    assert plt.imread(io.BytesIO(figure.png)).shape == (100, 100, 4)
+    assert metadata == {'image/png': {'alt': 'A line to 5 & on'}}
+
+
+def test_live_picture_has_an_alternative_text():
+    import ipywidgets
+
+    figure = InteractiveFigure({'number': ipywidgets.IntSlider(1)}, draw_line)
+    figure.controls['number'].value = 5
+
+    assert base64.b64encode(figure.png).decode() in figure.picture.value
+    assert 'alt="A line to 5 &amp; on"' in figure.picture.value
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_the_choice_does_not_depend_on_the_size_of_parts(num, library, monkeypat
         experiment.candidate for experiment in chosen]
 
 
-def test_values_may_be_rough_from_the_start_among_candidates(rng, monkeypatch):
+def test_values_may_be_rough_earlier_among_candidates(rng, monkeypatch):
     asked, kinds = [], Proposals.kinds
     monkeypatch.setattr(Proposals, 'kinds', lambda self, of_candidates=False: (
         asked.append(of_candidates) or kinds(self, of_candidates)))
@@ -137,4 +137,4 @@ def test_values_may_be_rough_from_the_start_among_candidates(rng, monkeypatch):
     assert asked == [True, False]
     fewest = [{kind.name: kind.fewest for kind in kinds(Proposals(search.settings), among)}['rough']
               for among in (True, False)]
-    assert fewest == [0, 48]
+    assert fewest == [30, 48]

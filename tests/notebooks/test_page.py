@@ -4,14 +4,13 @@ import base64
 import io
 import re
 import shutil
-from contextlib import suppress
 
 import nbformat
 import numpy as np
 import pytest
 from jupyter_client.kernelspec import get_kernel_spec
 from jupyter_server.services.contents.filemanager import FileContentsManager
-from notebook_helpers import NOTEBOOKS, ROOT, links, notebook_runner, read, requests
+from notebook_helpers import MAIN, NOTEBOOKS, ROOT, links, notebook_runner, requests
 from PIL import Image
 
 
@@ -31,33 +30,55 @@ def player():
     return nbformat.v4.new_output('display_data', {'text/html': player})
 
 
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_links_of_committed_notebooks_lead_to_files(path, tmp_path):
-    """Of a page in build/, as `make run` leaves it; pages of notebooks come from notebooks."""
-    where = ROOT / 'build' / path.stem / 'test-of-links.html'
-    try:
-        found = links(notebook_runner.write_page(read(path), where).read_text(encoding='utf-8'))
-    finally:
-        with suppress(FileNotFoundError):
-            where.unlink()
+def test_links_of_committed_notebooks_lead_to_pages(tmp_path, monkeypatch):
+    """From page to page, as `make run` leaves them: none leads to Markdown or Python, which browsers do not show."""
+    monkeypatch.setattr(notebook_runner, 'build_dir', tmp_path)
+    notebook_runner.write_linked_pages(MAIN)
 
-    inside = [link.partition('#')[0] for link in found if not link.startswith('https://')]
-    assert inside
-    for link in inside:
-        target = (where.parent / link).resolve()
-        if target.suffix == '.html':
-            target = ROOT / 'notebooks' / f'{target.stem}.ipynb'
-        assert target.exists(), link
+    pages = {page: page.read_text(encoding='utf-8') for page in tmp_path.rglob('*.html')}
+    assert {f'{path.stem}.html' for path in NOTEBOOKS} < {page.name for page in pages}
+    for page, html in pages.items():
+        for link in links(html) + re.findall(r'<img[^>]*\ssrc="(?!data:)([^"]*)"', html):
+            if not link.startswith('https://'):
+                file, _, anchor = link.partition('#')
+                target = page.parent / file
+                assert target.exists() and target.suffix not in ('.ipynb', '.md', '.py'), (page, link)
+                assert not anchor or f'id="{anchor}"' in target.read_text(encoding='utf-8'), (page, link)
 
 
 def test_links(tmp_path):
     html = page(tmp_path, nbformat.v4.new_markdown_cell(
-        '# Top\n[a](../README.md#install) [b](alternatives.ipynb) [c](https://example.org/x?y=1&z=2) [d](#Top)'))
+        '# Top\n[a](../README.md#install) [b](alternatives.ipynb) [c](https://example.org/x?y=1&z=2) [d](#Top)\n'
+        '[e](../vae_opt_util.py) [f](https://example.org/README.md) [g](nowhere.md)'))
 
-    readme, alternatives, outside = links(html)
-    assert readme.endswith('#install') and (tmp_path / readme.partition('#')[0]).resolve() == ROOT / 'README.md'
-    assert (tmp_path / alternatives).resolve() == ROOT / 'build' / 'alternatives' / 'alternatives.html'
-    assert outside == 'https://example.org/x?y=1&amp;z=2' and 'href="#Top"' in html
+    readme, alternatives, outside, helper, other, nowhere = links(html)
+    build = ROOT / 'build'
+    assert readme.endswith('#install')
+    assert (tmp_path / readme.partition('#')[0]).resolve() == build / 'pages' / 'README.md.html'
+    assert (tmp_path / alternatives).resolve() == build / 'alternatives' / 'alternatives.html'
+    assert (tmp_path / helper).resolve() == build / 'pages' / 'vae_opt_util.py.html'
+    assert outside == 'https://example.org/x?y=1&amp;z=2' and other == 'https://example.org/README.md'
+    assert 'href="#top"' in html and (tmp_path / nowhere).resolve() == ROOT / 'notebooks' / 'nowhere.md'
+
+
+@pytest.mark.parametrize('text, title', [
+    ('# A *search* with `tell` & more', 'A search with tell &amp; more'), ('No heading', 'page')])
+def test_title_is_that_of_the_notebook(tmp_path, text, title):
+    assert f'<title>{title}</title>' in page(tmp_path, nbformat.v4.new_markdown_cell(text))
+
+
+def test_python_file_is_shown_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook_runner, 'project_dir', tmp_path)
+    monkeypatch.setattr(notebook_runner, 'build_dir', tmp_path / 'build')
+    (tmp_path / 'README.md').write_text('# Read me\n[a](a.py) [b](#read-me)')
+    (tmp_path / 'a.py').write_text("cost = '$5$ < $6$'\n")
+
+    notebook_runner.write_linked_pages(tmp_path / 'README.md')
+
+    shown = (tmp_path / 'build' / 'pages' / 'a.py.html').read_text()
+    text = re.sub('<[^>]*>', '', shown)
+    assert "cost = '$5$ &lt; $6$'" in text.replace('&#39;', "'") and '<title>a.py</title>' in shown
+    assert 'href="a.py.html"' in (tmp_path / 'build' / 'pages' / 'README.md.html').read_text()
 
 
 def test_alternative_texts(tmp_path):
@@ -119,6 +140,8 @@ def test_figures_have_an_alternative_text_in_the_output_of_a_notebook(tmp_path):
 
     notebook_runner.execute(notebook, ROOT)
 
+    measured = notebook.metadata.measured
+    assert 0 < measured.seconds < 300 and measured.cores >= 1 and 0.05 <= measured.gigabytes < 20
     (output,) = notebook.cells[1].outputs
     assert output.metadata['image/png']['alt'].startswith('Two curves over 3 evaluations')
     assert notebook.cells[2].outputs != [] and notebook.cells[3].outputs == []

@@ -53,6 +53,7 @@ def test_examples_of_experiments(tmp_path):
             'monotonic': 'print(search.fx_opt < 1e-3)',
             'yield_of': 'print(-search.fx_opt > 2.99)',
             'learning_rate': 'print(search.fx_opt < 1e-3)',
+            'repeats': 'print(14 <= repeats <= 16)',
             'integers': 'print(sorted(search.X[:, 0]) == sorted(set(search.X[:, 0])), search.fx_opt)',
             'Parallel': 'print(len(search.X))', 'run_searches(': 'print(len(searches), searches[2, 1].error)'}
     code = '\n'.join(example + said for example in examples
@@ -63,7 +64,7 @@ def test_examples_of_experiments(tmp_path):
     assert len(examples) == len(says) + 2
     answers = [line.rpartition('\r')[2] for line in said if re.match(r'(True|False|\d)', line.rpartition('\r')[2])]
     assert answers == ['26 (5, 1) True', '1.5 1 [1, 4]', 'True', 'True', '20 True', 'True', 'True', 'True', 'True 0.0',
-                       '12', '6 None']
+                       'True', '12', '6 None']
 
 
 def test_examples_of_molecules(tmp_path):

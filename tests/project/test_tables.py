@@ -131,6 +131,22 @@ def test_command(project):
     assert '0.0002' in (project / 'README.md').read_text(encoding='utf-8')
 
 
+def test_each_notebook_says_how_long_it_takes():
+    whole = tables.SUMMARIES['times'](ROOT)
+
+    for path in (ROOT / 'notebooks').glob('*.ipynb'):
+        row, = (row for row in whole.rows if row[0] == f'`{path.stem}`')
+        first, *_ = nbformat.read(path, as_version=4).cells
+        assert f'rows: `{path.stem}` -->' in first.source and f'| {row[1]} | {row[2]} | {row[3]} |' in first.source
+        assert re.fullmatch(r'[\d.]+ min', row[1]) and re.fullmatch(r'[\d.]+ GB', row[3])
+        assert bool(row[4]) == ('use_pretrained = True' in path.read_text(encoding='utf-8'))
+
+
+def test_disk_is_that_which_make_says():
+    said, = re.findall(r'(\d\.\d GB); only the first time', (ROOT / 'Makefile').read_text(encoding='utf-8'))
+    assert f'{said} of disk' in (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
 def test_columns_and_rows(project):
     page = with_page(project, 'Before\n<!-- table: benchmarks/results/regret.csv\n     columns: judge|reads; method\n'
                               '     rows: ours; random -->\nold\n<!-- end of table -->\nafter\n')

@@ -27,10 +27,12 @@ figures.plot_experiments(search.events, 'nine').savefig('nine.png')
 
 LOAD = """
 import alternatives
+import comparison
 import networks.pretrained
 from vae_opt_util import MODELS, load_pretrained
 
 assert 'site-packages' in str(networks.pretrained.models_dir)
+assert comparison.load_regret_curves() and 'site-packages' in str(comparison.results_dir)
 for model in (*map(load_pretrained, MODELS), alternatives.load_conditional_vae(),
               alternatives.load_latent_constraints()):
     assert model.count_params() > 1000

@@ -1,0 +1,23 @@
+"""Pages of notebooks on paper, in Chromium: nothing is cut."""
+
+import pytest
+from notebook_helpers import NOTEBOOKS, notebook_runner, read
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# What is cut: what has more inside than it shows, or reaches beyond the paper.
+CUT = """() => [...document.querySelectorAll('pre, table, img')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth)
+    .map(e => e.textContent.slice(0, 80))"""
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_is_cut(path, chromium, tmp_path):
+    written = notebook_runner.write_page(read(path), tmp_path / 'page.html')
+    page = chromium.new_page(viewport={'width': 698, 'height': 1027})  # A4 between its margins; Letter is wider.
+    page.goto(written.as_uri())
+
+    assert page.evaluate(CUT) != []  # On a screen, which scrolls.
+    page.emulate_media(media='print')
+    assert page.evaluate(CUT) == []
+    page.close()
