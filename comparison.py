@@ -18,7 +18,7 @@ from tqdm import tqdm
 from digits.data import num_labels
 from digits.measures import median_and_spread
 from digits.tables import judge_warning
-from latent_search.figures import colors, describe
+from latent_search.figures import describe, line_styles, method_colors, styled
 from latent_search.interrupts import interruptible
 from latent_search.points import check_integer
 from networks.prediction import predict
@@ -279,25 +279,7 @@ def minima_table(runs, minima):
 # Figures
 # ---------------------------------------------------------------------------------------------------------------------
 
-# Each method has one colour in all figures.
-_methods = {'random': 0, 'random search': 0, "GPyOpt, article's settings": 1, 'ours': 2, 'Bayesian optimization': 2,
-            'ours, no lower bound': 3, 'BoTorch LogEI': 4, 'Optuna GP': 5, 'scikit-optimize EI': 6}
-
-
-def method_colors(names):
-    """Returns a colour for each method, the same in all figures; methods that are not known here get those left over.
-
-    Raises:
-        ValueError: there are more methods than colours.
-    """
-    names = list(names)
-    if len(names) > len(colors):
-        raise ValueError(f'There are colours for {len(colors)} methods, got {len(names)}. Draw them in two figures.')
-    taken = [_methods[name] for name in names if name in _methods]
-    left = iter([color for i, color in [*enumerate(colors)][::-1] if i not in taken])
-    return {name: colors[_methods[name]] if name in _methods else next(left) for name in names}
-
-
+@styled
 def plot_regret(panels, title, floor=1e-5):
     """Draws regret against evaluations: the median over searches as a line, its interval as a band.
 
@@ -315,7 +297,7 @@ def plot_regret(panels, title, floor=1e-5):
     Raises:
         ValueError: there are more methods than colours.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(8, 5.5 * len(panels)), 5.5), layout='constrained',
+    figure, axes = plt.subplots(1, len(panels), figsize=(10, 4.2 + 0.2 * max(map(len, panels.values()))),
                                 sharey=True, squeeze=False)
     of_methods = method_colors(dict.fromkeys(name for curves in panels.values() for name in curves))
     ends = []
@@ -323,14 +305,13 @@ def plot_regret(panels, title, floor=1e-5):
         last = _draw_regret(axis, curves, of_methods, floor)
         axis.set(title=panel, xlabel='Evaluations', yscale='log')
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axis.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), title='median after the last evaluation',
-                    ncols=2 if len(curves) > 3 else 1)
+        axis.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), title='median after the last evaluation')
         ends.append(f'{panel}: ' + '; '.join(f'{name} {value}' for name, value in last.items()))
     axes[0, 0].set_ylabel('Best value − minimum (nats)')
     axes[0, 0].yaxis.set_major_formatter('{x:g}')
     if min(interval.min() for curves in panels.values() for interval in curves.values()) <= floor:
         axes[0, 0].set_ylim(bottom=floor)
-        axes[0, 0].text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed', fontsize=9,
+        axes[0, 0].text(0.01, 0.02, f'lower edge: ≤ {floor:g}, smaller values were not computed',
                         transform=axes[0, 0].transAxes)
     figure.suptitle(title)
     return describe(figure, f'{title}. Lines that fall with the number of evaluations. Median regret after the last '
@@ -339,18 +320,19 @@ def plot_regret(panels, title, floor=1e-5):
 
 def _draw_regret(axis, curves, of_methods, floor):
     """Draws lines and bands of a panel, and returns the median regret of each method after the last evaluation."""
-    last = {}
+    last, styles = {}, line_styles({name: of_methods[name] for name in curves})
     for name, interval in sorted(curves.items(), key=lambda curve: -curve[1][-1, 1]):
         # A logarithmic axis has no place for 0. The axis cuts what is below its end.
         low, median, high = np.maximum(interval, floor / 10).T
         evaluations = np.arange(1, len(median) + 1)
         last[name] = f'{median[-1]:.1g}' if median[-1] > floor else f'≤ {floor:g}'
-        axis.plot(evaluations, median, color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
+        axis.plot(evaluations, median, styles[name], color=of_methods[name], linewidth=2, label=f'{name}: {last[name]}')
         if name in list(curves)[:4]:
             axis.fill_between(evaluations, low, high, color=of_methods[name], alpha=0.2, linewidth=0)
     return last
 
 
+@styled
 def plot_trade_off(correct, distance, title):
     """Draws share judged correct against diversity, each method's median over runs with its lowest and highest.
 
@@ -366,23 +348,25 @@ def plot_trade_off(correct, distance, title):
         ValueError: there are more methods than colours.
     """
     alone = [name for name in correct if np.isnan(distance[name]).any()]
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout='constrained', sharey=True, width_ratios=(1, 5))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharey=True, width_ratios=(1, 5))
     for (name, shares), color, marker in zip(correct.items(), method_colors(correct).values(), 'os^Dv*PX<>',
                                              strict=False):
         x = np.full(len(shares), alone.index(name)) if name in alone else np.asarray(distance[name])
         y = np.asarray(shares)
         spread = [[[np.median(values) - values.min()], [values.max() - np.median(values)]] for values in (x, y)]
         axes[int(name not in alone)].errorbar(np.median(x), np.median(y), xerr=spread[0], yerr=spread[1], fmt=marker,
-                                         markersize=9, color=color, capsize=3, label=name)
-    axes[0].set(xlabel='One image a digit,\nno distance', xlim=(-1, max(len(alone), 1)), xticks=[],
+                                              markersize=9, color=color, capsize=3, label=name)
+    axes[0].set(xlabel='One image\na digit:\nno distance', xlim=(-1, max(len(alone), 1)), xticks=[],
                 ylabel='Share read as wanted by the judge')
     axes[0].set_visible(bool(alone))
     axes[1].set_xlabel('Mean distance of two images of a digit (pixels)')
+    axes[1].update_datalim([(0, 0)], updatey=False)
+    axes[1].autoscale_view()
     axes[1].set_xlim(left=0)
     axes[1].yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
     axes[1].tick_params(labelleft=not alone)
     figure.suptitle(title)
-    figure.legend(loc='outside right center')
+    figure.legend(loc='outside lower center', ncols=3)
     return describe(figure, f'{title}. Medians: ' + '; '.join(
         f'{name} {np.median(correct[name]):.0%} correct, '
         + ('no distance' if name in alone else f'distance {np.median(distance[name]):.2f}') for name in correct) + '.')

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
-from latent_search.figures import describe
+from latent_search.figures import describe, styled
 from latent_search.interrupts import interruptible
 from latent_search.threads import limit_threads
 
@@ -94,6 +95,7 @@ def run_optimization(optimizer, max_iter):
                            'another seed may go on longer.')
 
 
+@styled
 def plot_acquisition(optimizer, title):
     """Calls `optimizer.plot_acquisition()`, and returns its figure with a title and an alternative text.
 
@@ -101,6 +103,9 @@ def plot_acquisition(optimizer, title):
     """
     optimizer.plot_acquisition(io.BytesIO())
     figure = plt.gcf()
+    figure.set_size_inches(10, 3.4)
+    for axis in figure.axes:
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     figure.suptitle(title)
     return describe(figure, f'{title}. Three maps of the box: posterior mean and posterior standard deviation with the '
                     'evaluations as dots, and the acquisition function with the next proposal.')

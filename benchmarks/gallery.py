@@ -20,8 +20,8 @@ def examples(page):
     return [(name, re.search(r'^```python\n(.*?)^```', text, re.DOTALL | re.MULTILINE)[1]) for name, text in named]
 
 
-def small(figure, width=560):
-    """Returns a figure as a small PNG with a palette."""
+def small(figure, width=1000):
+    """Returns a figure as PNG of that width, with a palette."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png')
     image = Image.open(drawn).convert('RGB')

@@ -6,12 +6,12 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from digits.data import image_shape, num_labels
-from digits.measures import widest_radius
+from digits.measures import least_agreement, widest_radius
 from latent_search.figures import colors as label_colors
-from latent_search.figures import describe
+from latent_search.figures import describe, round_ticks, styled
 from latent_search.points import check_points
 
 _label_colormap = matplotlib.colors.ListedColormap(label_colors)
@@ -25,6 +25,7 @@ _image_size = 28
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@styled
 def plot_architecture(latent_dim, predictor_weight, image_shape=image_shape):
     """Draws the joint model: what is computed from what, and which part of the loss each output enters.
 
@@ -36,50 +37,59 @@ def plot_architecture(latent_dim, predictor_weight, image_shape=image_shape):
         image_shape: height, width and channels of an image.
     """
     size = ' × '.join(map(str, image_shape[:2] if image_shape[2] == 1 else image_shape))
-    figure, axis = plt.subplots(figsize=(13, 4), layout='constrained')
-    axis.set(xlim=(0, 13), ylim=(0.2, 4), title='The joint VAE-predictor model: networks (coloured), what passes '
-             'between them (white), parts of the loss (red)')
+    figure, axis = plt.subplots(figsize=(10, 4))
+    axis.set(xlim=(0, 13), ylim=(0.1, 4.6))
     axis.set_axis_off()
-    boxes = {name: axis.text(x, y, text, ha='center', va='center', fontsize=12,
-                             bbox={'boxstyle': 'round,pad=0.5', 'facecolor': color, 'edgecolor': 'black'})
-             for name, x, y, text, color in (
-                 ('image', 0.8, 2.8, f'image\n{size}', 'white'),
-                 ('encoder', 2.7, 2.8, 'encoder\nCNN', 'lightblue'),
-                 ('moments', 5.1, 2.8, f't_mean, t_log_var\n{latent_dim} numbers each', 'white'),
-                 ('sampler', 7.4, 2.8, 'sampler', 'lightblue'),
-                 ('t', 8.8, 2.8, 't', 'white'),
-                 ('decoder', 10.2, 2.8, 'decoder\nCNN', 'lightblue'),
-                 ('decoded', 12.1, 2.8, 'decoded\nimage', 'white'),
-                 ('predictor', 5.1, 1.1, 'predictor\ndense', 'orange'),
-                 ('predicted', 7.8, 1.1, 'label probabilities\nor value', 'white'))}
+
+    def write(x, y, text, color, edge='black'):
+        return axis.text(x, y, text, ha='center', va='center', color=edge, bbox={
+            'boxstyle': 'round,pad=0.5', 'facecolor': color, 'edgecolor': edge})
+
+    def connect(start, end, **style):
+        axis.annotate('', end.get_position(), start.get_position(), arrowprops={
+            'lw': 1.5, 'shrinkA': 3, 'shrinkB': 3, 'patchA': start.get_bbox_patch(), 'patchB': end.get_bbox_patch(),
+            **style})
+
+    boxes = {name: write(x, y, text, color) for name, x, y, text, color in (
+        ('image', 0.8, 2.8, f'image\n{size}', 'white'),
+        ('encoder', 2.7, 2.8, 'encoder\nCNN', 'lightblue'),
+        ('moments', 5.1, 2.8, f't_mean, t_log_var\n{latent_dim} numbers each', 'white'),
+        ('sampler', 7.4, 2.8, 'sampler', 'lightblue'),
+        ('t', 8.8, 2.8, 't', 'white'),
+        ('decoder', 10.2, 2.8, 'decoder\nCNN', 'lightblue'),
+        ('decoded', 12.1, 2.8, 'decoded\nimage', 'white'),
+        ('predictor', 5.1, 1, 'predictor\ndense', 'orange'),
+        ('predicted', 8, 1, 'label probabilities\nor value', 'white'))}
     for start, end in (('image', 'encoder'), ('encoder', 'moments'), ('moments', 'sampler'), ('sampler', 't'),
                        ('t', 'decoder'), ('decoder', 'decoded'), ('moments', 'predictor'), ('predictor', 'predicted')):
-        axis.annotate('', boxes[end].get_position(), boxes[start].get_position(), arrowprops={
-            'arrowstyle': '->', 'lw': 1.5, 'shrinkA': 3, 'shrinkB': 3,
-            'patchA': boxes[start].get_bbox_patch(), 'patchB': boxes[end].get_bbox_patch()})
-    axis.text(5.25, 1.95, 't_mean, never a sample', fontsize=10, style='italic', va='center')
-    for x, y, text in ((5.1, 3.6, 'KL divergence from N(0, I)'), (12.1, 2.0, 'reconstruction loss'),
-                       (7.8, 0.4, f'{predictor_weight:g} × predictor loss')):
-        axis.text(x, y, text, ha='center', va='center', fontsize=11, color='firebrick')
+        connect(boxes[start], boxes[end], arrowstyle='->')
+    axis.text(5.25, 1.85, 't_mean, never a sample', style='italic', va='center')
+    for name, x, y, text in (('moments', 5.1, 4.1, 'KL divergence from N(0, I)'),
+                             ('decoded', 11.6, 4.1, 'reconstruction loss'),
+                             ('predicted', 11.3, 1, f'{predictor_weight:g} × predictor loss')):
+        connect(boxes[name], write(x, y, text, 'white', 'firebrick'), arrowstyle='-', linestyle=':', color='firebrick')
+    figure.suptitle('The joint model: networks (coloured), what passes between them (white), parts of the loss (red)')
     return describe(figure, 'A diagram of the joint model: an image passes through encoder, sampler and decoder and '
                     'becomes a decoded image; the predictor computes label probabilities or a value from t_mean, '
                     f'which has {latent_dim} numbers. The loss has three parts: reconstruction loss, KL divergence and '
                     f'{predictor_weight:g} times the predictor loss.')
 
 
+@styled
 def plot_images(images, labels, title):
     """Draws a row of images (n, height, width, channels) under their labels (n,).
 
     Picture: docs/figures.md#plot_images.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(1.3 * len(images), 1.9), layout='constrained', squeeze=False)
+    figure, axes = plt.subplots(1, len(images), figsize=(len(images), 1.6), squeeze=False)
     for axis, image, label in zip(axes[0], images, labels, strict=True):
         _show_image(axis, image, str(label))
     figure.suptitle(title)
     return describe(figure, f'{title}. A row of images: {", ".join(map(str, labels))}.')
 
 
-def plot_learning_curves(histories, title):
+@styled
+def plot_learning_curves(histories, title, units):
     """Draws losses, for training and test images, against epochs.
 
     Picture: docs/figures.md#plot_learning_curves.
@@ -89,38 +99,39 @@ def plot_learning_curves(histories, title):
             keys 'vae_loss' and, with a predictor, 'predictor_loss'; classifiers have 'loss'. Each has another one with
             the prefix 'val_'.
         title: of the figure.
+        units: a dict from names of VAEs with a predictor to the unit of its loss. Each unit has a panel.
     """
-    panels = {'−ELBO (nats)': ('vae_loss', [history for history in histories.items() if 'vae_loss' in history[1][0]]),
-              'Predictor loss\n(nats; squared digits for the regressor)':
-                  ('predictor_loss', [history for history in histories.items() if 'predictor_loss' in history[1][0]]),
-              'Cross-entropy of classifiers (nats)':
-                  ('loss', [history for history in histories.items() if 'vae_loss' not in history[1][0]])}
-    panels = {label: (key, of_panel) for label, (key, of_panel) in panels.items() if of_panel}
-    figure, axes = plt.subplots(1, len(panels), figsize=(14 / 3 * len(panels), 4), layout='constrained', squeeze=False)
+    panels = [('−ELBO (nats)', 'vae_loss', [name for name in histories if 'vae_loss' in histories[name][0]]),
+              *((f'Predictor loss ({unit})', 'predictor_loss', [name for name in histories if units.get(name) == unit])
+                for unit in dict.fromkeys(units.values())),
+              ('Cross-entropy of classifiers (nats)', 'loss',
+               [name for name in histories if 'vae_loss' not in histories[name][0]])]
+    panels = [panel for panel in panels if panel[2]]
+    columns = 2 if len(panels) == 4 else len(panels)
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 3.2 * rows + 0.4), squeeze=False)
     colors, last = dict(zip(histories, label_colors, strict=False)), []
-    for axis, (label, (key, of_panel)) in zip(axes[0], panels.items(), strict=True):
+    for axis, (label, key, names) in zip(axes.flat, panels, strict=True):
         later = []
-        for name, history in of_panel:
-            epochs = range(1, len(history) + 1)
-            tested, trained = ([epoch[of] for epoch in history] for of in (f'val_{key}', key))
+        for name in names:
+            epochs = range(1, len(histories[name]) + 1)
+            tested, trained = ([epoch[of] for epoch in histories[name]] for of in (f'val_{key}', key))
             axis.plot(epochs, tested, '.-', color=colors[name], label=name)
             axis.plot(epochs, trained, '.:', color=colors[name])
             later += tested[1:] + trained[1:]
             last.append(f'{name} {tested[-1]:.3g}')
         axis.set(title=label, xlabel='Epoch')
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if key != 'vae_loss':
-            axis.set_yscale('log')
-            axis.yaxis.set_major_formatter('{x:g}')
-            axis.yaxis.set_minor_formatter('{x:g}')
-        if later and axis.dataLim.ymax > 1.05 * max(later):
-            axis.set_ylim(top=1.05 * max(later))  # The later epochs would not be told apart.
+        if later:  # With the first epoch the later ones could not be told apart.
+            margin = 0.05 * (max(later) - min(later)) or 0.1
+            axis.set_ylim(axis.dataLim.ymin - margin, min(axis.dataLim.ymax, max(later)) + margin)
         axis.legend(loc='upper right')
     figure.suptitle(f'{title}: test images (lines), training images (dotted)')
-    return describe(figure, f'{title}. Curves against the epochs, a panel for each kind of loss. On test images they '
-                    f'end at: {"; ".join(last)}.')
+    return describe(figure, f'{title}. {len(panels)} panels of curves that fall with the epochs: '
+                    f'{", ".join(label for label, *_ in panels)}. On test images they end at: {"; ".join(last)}.')
 
 
+@styled
 def plot_latent_spaces(ts, y, titles, title):
     """Draws encoded images in several latent spaces of two dimensions, coloured by label and by value, or by number.
 
@@ -144,25 +155,27 @@ def plot_latent_spaces(ts, y, titles, title):
                      'value': (plt.get_cmap('viridis', num), -0.5, num - 0.5)}
     else:
         colorings = {'number': ('viridis', None, None)}
-    figure, axes = plt.subplots(len(colorings), len(ts), figsize=(4.6 * len(ts), 4.25 * len(colorings)), dpi=72,
-                                layout='constrained', sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(colorings), len(ts), figsize=(10, 8.8 * len(colorings) / len(ts) + 1),
+                                sharex=True, sharey=True, squeeze=False)
     for row, (name, (cmap, low, high)) in zip(axes, colorings.items(), strict=True):
         for axis, t, space in zip(row, ts, titles, strict=True):
             points = axis.scatter(*t.T, c=y, cmap=None if y is None else cmap, vmin=low, vmax=high,
                                   s=max(1.5, 4000 / len(t)), linewidths=0, rasterized=True)
-            _label_latent_axes(axis, space if y is None else f'{space}, by {name}')
+            label_latent_axes(axis, space if y is None else f'{space}, by {name}')
             axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect='equal')
+            axis.label_outer()
             if labels:
-                _write_labels(axis, t, y)
+                write_labels(axis, t, y)
         if y is not None:
             figure.colorbar(points, ax=row, ticks=range(num) if labels and num <= 20 else None,
                             label=name.capitalize())
     figure.suptitle(title)
     return describe(figure, f'{title}: {", ".join(titles)}. Each of {len(ts[0])} encoded images is a dot' + (
         ", coloured by label in the upper row and by value in the lower. Each label's number stands at the median of "
-        'its dots.' if labels else '.' if y is None else ', coloured by its number.'))
+        'its dots or has a line to it.' if labels else '.' if y is None else ', coloured by its number.'))
 
 
+@styled
 def plot_reconstructions(x, decoded, title):
     """Draws images and what models make of them, with the reconstruction loss of each.
 
@@ -173,15 +186,15 @@ def plot_reconstructions(x, decoded, title):
         decoded: a dict from names of models to decoded images, (n, 28, 28, 1), and their losses, (n,), nats.
         title: of the figure.
     """
-    figure, axes = plt.subplots(len(decoded) + 1, len(x), figsize=(1.3 * len(x), 1.65 * (len(decoded) + 1)),
-                                layout='constrained', squeeze=False)
+    figure, axes = plt.subplots(len(decoded) + 1, len(x), figsize=(10, 1.12 * (len(decoded) + 1) + 0.3),
+                             squeeze=False)
     for axis, image in zip(axes[0], x, strict=True):
         _show_image(axis, image, '')
-    axes[0, 0].text(-4, 14, 'image', fontsize=11, ha='right', va='center')
+    axes[0, 0].text(-4, 14, 'image', ha='right', va='center')
     for row, (name, (images, losses)) in zip(axes[1:], decoded.items(), strict=True):
         for axis, image, loss in zip(row, images, losses, strict=True):
             _show_image(axis, image, f'{loss:.0f} nats')
-        row[0].text(-4, 14, name, fontsize=11, ha='right', va='center')
+        row[0].text(-4, 14, name, ha='right', va='center')
     figure.suptitle(title)
     return describe(figure, f'{title}. A row of {len(x)} images; below it a row for each model with what it decodes: '
                     + '; '.join(f'{name}, mean loss {np.mean(losses):.0f} nats'
@@ -193,8 +206,9 @@ def plot_reconstructions(x, decoded, title):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@styled
 def plot_nll(gx, gy, nll, title):
-    """Draws an objective for several targets over a grid, with the minimum of each.
+    """Draws an objective for several targets over a grid, with the minimum of each as a star and above its map.
 
     Picture: docs/figures.md#plot_nll.
 
@@ -212,8 +226,8 @@ def plot_nll(gx, gy, nll, title):
                          f'{nll.shape}.')
     num = nll.shape[1]
     rows, columns = -(-num // 5), min(num, 5)
-    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3.3 * rows), layout='constrained', sharex=True,
-                                sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 0.4 + 10.5 * rows / columns), sharex=True, sharey=True,
+                                squeeze=False)
     norm = matplotlib.colors.LogNorm(nll.min(), nll.max())
     for axis in axes.flat[num:]:
         axis.set_axis_off()
@@ -221,21 +235,15 @@ def plot_nll(gx, gy, nll, title):
         mesh = axis.pcolormesh(gx, gy, nll[:, target].reshape(gx.shape), cmap='viridis', norm=norm, rasterized=True)
         best = nll[:, target].argmin()
         axis.plot(gx.flat[best], gy.flat[best], '*', markersize=14, color='red', markeredgecolor='white')
-        axis.set(title=f'target {target}: minimum {nll[best, target]:.2f} nats', aspect='equal')
-        axis.xaxis.set_major_locator(MaxNLocator(4, prune='both'))
+        label_latent_axes(axis, f'{target}: {nll[best, target]:.2f} nats')
         axis.label_outer()
-    for axis in axes[:, 0]:
-        axis.set_ylabel('$t_2$')
-    for axis in axes[-1]:
-        axis.set_xlabel('$t_1$')
-    colorbar = figure.colorbar(mesh, ax=axes, label='Negative log-likelihood (nats)', ticks=[2, 4, 8, 16, 32])
-    colorbar.ax.yaxis.set_major_formatter('{x:g}')
-    colorbar.ax.yaxis.set_minor_locator(NullLocator())
+    round_ticks(figure.colorbar(mesh, ax=axes, label='Negative log-likelihood (nats)').ax.yaxis)
     figure.suptitle(title)
     return describe(figure, f'{title}. Maps of the box, one a target, with a star at the minimum: ' + '; '.join(
         f'{target}: {nll[:, target].min():.2f} nats' for target in range(num)) + '.')
 
 
+@styled
 def plot_progress(gx, gy, nll, searches, numbers, title):
     """Draws where searches in two dimensions have evaluated an objective, stage by stage: a row for each search.
 
@@ -249,8 +257,8 @@ def plot_progress(gx, gy, nll, searches, numbers, title):
         numbers: after how many evaluations the stages are.
         title: of the figure.
     """
-    figure, axes = plt.subplots(len(searches), len(numbers), figsize=(3.1 * len(numbers) + 1, 3.2 * len(searches)),
-                                layout='constrained', sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(searches), len(numbers), figsize=(10, 2.3 * len(searches) + 0.7), sharex=True,
+                             sharey=True, squeeze=False)
     norm, ends = matplotlib.colors.LogNorm(nll.min(), nll.max()), []
     for row, (name, (X, Y)) in zip(axes, searches.items(), strict=True):  # noqa: N806 (GPyOpt's names)
         for axis, num in zip(row, numbers, strict=True):
@@ -258,22 +266,20 @@ def plot_progress(gx, gy, nll, searches, numbers, title):
             axis.plot(*X[:num].T, 'o', markersize=4.5, color='white', markeredgecolor='black', clip_on=False)
             best = Y[:num, 0].argmin()
             axis.plot(*X[best], '*', markersize=14, color='red', markeredgecolor='white', clip_on=False)
-            axis.set(title=f'{num} evaluations, best {Y[best, 0]:.3f} nats', aspect='equal')
+            label_latent_axes(axis, f'{num} evaluations\nbest: {Y[best, 0]:.3f} nats')
+            axis.label_outer()
         row[0].set_ylabel(f'{name}\n$t_2$')
         ends.append(f'{name} {Y[:numbers[-1], 0].min():.3f}')
-    for axis in axes[-1]:
-        axis.set_xlabel('$t_1$')
-    bar = figure.colorbar(mesh, ax=axes, label='Objective (nats)', ticks=[2, 4, 8, 16, 32])
-    bar.ax.yaxis.set_major_formatter('{x:g}')
-    bar.ax.yaxis.set_minor_locator(NullLocator())
+    round_ticks(figure.colorbar(mesh, ax=axes, label='Objective (nats)').ax.yaxis)
     figure.suptitle(title)
     return describe(figure, f'{title}. Maps of the objective with the evaluated points after '
                     f'{", ".join(map(str, numbers))} evaluations, a row for each search. Best values, nats: '
                     + '; '.join(ends) + '.')
 
 
+@styled
 def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
-    """Draws the evaluations of a search among encoded images, in the images' first four principal components.
+    """Draws the evaluations of a search, white to black, among encoded images in their first four principal components.
 
     Picture: docs/figures.md#plot_principal_components.
 
@@ -295,25 +301,22 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
     pca = PCA(4).fit(check_points(t, X.shape[1]))
     encoded, evaluated = pca.transform(t), pca.transform(X)
     best = Y[:, 0].argmin()
-    figure, axes = plt.subplots(1, 2, figsize=(14, 5.6), layout='constrained')
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
     for axis, (i, j) in zip(axes, ((0, 1), (2, 3)), strict=True):
         images = axis.scatter(*encoded[:, [i, j]].T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
                               alpha=0.4, rasterized=True)
-        _write_labels(axis, encoded[:, [i, j]], np.asarray(y))
-        axis.plot(*evaluated[:, [i, j]].T, '-', color='black', linewidth=1.2,
-                  path_effects=[withStroke(linewidth=2.4, foreground='white')])
-        points = axis.scatter(*evaluated[:, [i, j]].T, c=np.arange(1, len(evaluated) + 1), cmap='Greys', s=36,
+        points = axis.scatter(*evaluated[:, [i, j]].T, c=np.arange(1, len(evaluated) + 1), cmap='Greys', s=30,
                               edgecolors='black', linewidths=0.8, zorder=3)
         axis.plot(*evaluated[best, [i, j]], '*', markersize=18, color='red', markeredgecolor='white', zorder=4)
         axis.set(xlabel=f'Principal component {i + 1} ({pca.explained_variance_ratio_[i]:.0%} of the variance)',
                  ylabel=f'Principal component {j + 1} ({pca.explained_variance_ratio_[j]:.0%})')
+        write_labels(axis, encoded[:, [i, j]], np.asarray(y))
     opaque = matplotlib.cm.ScalarMappable(images.norm, images.cmap)
     figure.colorbar(opaque, ax=axes[0], ticks=range(num_labels), label='Label of the image')
     figure.colorbar(points, ax=axes[1], label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.suptitle(title)
     return describe(figure, f'{title}. Two panels: principal components 1 and 2, and 3 and 4, of {len(t)} encoded '
-                    f'images coloured by label. The way of {len(X)} evaluations crosses them; the best has '
-                    f'{Y.min():.3f}.')
+                    f'images coloured by label, and {len(X)} evaluations among them; the best has {Y.min():.3f}.')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -321,6 +324,7 @@ def plot_principal_components(t, y, X, Y, title):  # noqa: N803 (GPyOpt's names)
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@styled
 def plot_top(assessed, title):
     """Draws the best distinct evaluations of searches, decoded.
 
@@ -335,10 +339,11 @@ def plot_top(assessed, title):
         title: of the figure.
     """
     figure = _draw_top({'': assessed}, max(len(row['values']) for row in assessed.values()))
-    figure.suptitle(title, fontsize=15)
+    figure.suptitle(title)
     return describe(figure, f'{title}. {_read_as_wanted(assessed)}')
 
 
+@styled
 def plot_top_beside(panels, title, num=3):
     """Draws the best distinct evaluations of several sets of searches beside each other, as `plot_top` draws one.
 
@@ -350,7 +355,7 @@ def plot_top_beside(panels, title, num=3):
         num: how many images of each target are drawn, from the best.
     """
     figure = _draw_top(panels, num)
-    figure.suptitle(title, fontsize=15)
+    figure.suptitle(title)
     return describe(figure, f'{title}. The best {num} of each target. ' + ' '.join(
         f'{name}: {_read_as_wanted(assessed, num)}' for name, assessed in panels.items()))
 
@@ -368,29 +373,29 @@ def _read_as_wanted(assessed, num=None):
 def _draw_top(panels, num):
     width, height = 36, 47  # Of an image with what is written above and below it, in pixels of the image.
     rows = max(map(len, panels.values()))
-    figure, axes = plt.subplots(1, len(panels), figsize=((1.15 * num + 0.5) * len(panels),
-                                                         1.15 * height / width * rows + 0.7),
-                                layout='constrained', squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=((0.95 * num + 0.5) * len(panels),
+                                                         0.95 * height / width * rows + 0.6), squeeze=False)
     for axis, (name, assessed) in zip(axes[0], panels.items(), strict=True):
         images = {}
         for top, (target, row) in zip(range(0, height * len(assessed), height), assessed.items(), strict=True):
-            axis.text(-20, top, f'{target}', fontsize=18, weight='bold', ha='right', va='center')
+            axis.text(-20, top, f'{target}', fontsize=14, weight='bold', ha='right', va='center')
             for i, image in enumerate(row['images'][:num]):
                 images[i * width, top] = image
-                axis.text(i * width, top - 15, f"{row['values'][i]:.2f}", fontsize=13, ha='center', va='bottom')
+                axis.text(i * width, top - 15, f"{row['values'][i]:.2f}", ha='center', va='bottom')
                 wrong = 'property' not in row and row['read'][i] != target
                 note = (f"{row['property'][i]:.2f}" if 'property' in row else
                         f"{100 * row['classifier'][i]:.0f} | {100 * row['judge'][i]:.0f}"
                         + (f" ({row['read'][i]})" if wrong else ''))
-                axis.text(i * width, top + 16, note, fontsize=13, ha='center', va='top',
+                axis.text(i * width, top + 16, note, ha='center', va='top',
                           bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange' if wrong else 'none',
                                 'edgecolor': 'none'})
         _show_montage(axis, images)
-        axis.set_title(name, fontsize=14)
+        axis.set_title(name)
         axis.set(xlim=(-32, (num - 0.5) * width), ylim=((rows - 0.5) * height + 1, -height / 2 - 1))
     return figure
 
 
+@styled
 def plot_methods(images, read, target, title):
     """Draws a row of images of one label for each method.
 
@@ -399,30 +404,31 @@ def plot_methods(images, read, target, title):
     Args:
         images: a dict from names of methods to their images, (m, 28, 28, 1).
         read: a dict from the same names to the labels that the judge reads, (m,). Where it reads another label than the
-            target, that label stands above the image, in orange.
+            target, that label stands in the image's lower corner, in orange.
         target: the label.
         title: of the figure.
     """
-    num, width, height = max(map(len, images.values())), 32, 36
-    figure, axis = plt.subplots(figsize=(0.95 * num + 2.6, 0.95 * height / width * len(images) + 0.5),
-                                layout='constrained')
+    num, width, height = max(map(len, images.values())), 32, 38
+    figure, axis = plt.subplots(figsize=(10, 10 * height * len(images) / (num * width + 78) + 0.4))
     places = {}
     for top, (name, of_method) in zip(range(0, height * len(images), height), images.items(), strict=True):
-        axis.text(-22, top, name, fontsize=12, ha='right', va='center')
+        axis.text(-20, top, name, ha='right', va='center')
         for i, image in enumerate(of_method):
             places[i * width, top] = image
             if read[name][i] != target:
-                axis.text(i * width, top - 15, f'({read[name][i]})', fontsize=10, ha='center', va='bottom',
-                          bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange', 'edgecolor': 'none'})
+                _write_wrong(axis, i * width, top, read[name][i])
     _show_montage(axis, places)
-    axis.set(xlim=(-108, (num - 0.5) * width), ylim=((len(images) - 0.5) * height, -height / 2 - 2))
+    axis.set(xlim=(-94, (num - 0.5) * width), ylim=((len(images) - 0.5) * height + 2, -height / 2 + 2))
     figure.suptitle(title)
     return describe(figure, f'{title}. A row of images for each method. The judge reads as {target}: ' + '; '.join(
         f'{name} {np.mean(np.asarray(read[name]) == target):.0%}' for name in images) + '.')
 
 
+@styled
 def plot_variations(assessed, target, title):
     """Draws variations of the best points: judge's agreement and diversity against radius, and 30 of the images.
+
+    Dotted lines are the least share of images that the judge must read as the target, and the widest radius with it.
 
     The images are those at the widest radius (see `measures.widest_radius`), or at the smallest if there is none.
 
@@ -437,33 +443,33 @@ def plot_variations(assessed, target, title):
     """
     widest = widest_radius(assessed)
     shown = widest or 0
-    figure = plt.figure(figsize=(15, 4.2), layout='constrained')
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.7))
+    figure = plt.figure(figsize=(10, 3.4))
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.5))
     share = left.subplots()
     share.plot(assessed['radii'], assessed['share'], 'o-', color=label_colors[0])
     share.set(xlabel='Radius in latent space', xscale='log', ylim=(0, 1.03))
     share.set_xticks(assessed['radii'], [f'{radius:.2g}' for radius in assessed['radii']])
     share.xaxis.set_minor_locator(NullLocator())
     share.set_ylabel(f'Share read as {target} by the judge (line)', color=label_colors[0])
-    share.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    share.yaxis.set_major_formatter(PercentFormatter(1))
+    share.axhline(least_agreement, linestyle=':', color='black')
+    share.text(0.02, least_agreement - 0.02, f'{least_agreement:.0%}', va='top', transform=share.get_yaxis_transform())
     if widest is not None:
         share.axvline(assessed['radii'][widest], linestyle=':', color='black')
     diversity = share.twinx()
     diversity.plot(assessed['radii'], assessed['diversity'], 's--', color=label_colors[2])
-    diversity.set_ylabel('Mean distance of two images, pixels (dashed)', color=label_colors[2])
+    diversity.set_ylabel('Mean distance, pixels (dashed)', color=label_colors[2])
     diversity.set_ylim(bottom=0)
-    share.set_title('no radius is narrow enough' if widest is None else
-                    f"the widest that the judge agrees with: {assessed['radii'][widest]:.2g}", fontsize=11)
-    axis, size = right.subplots(), 38
-    places = [(size * column, size * row) for row in range(3) for column in range(10)]
+    share.set_title(f'no radius has {least_agreement:.0%}' if widest is None else
+                    f"widest radius with {least_agreement:.0%}: {assessed['radii'][widest]:.2g}")
+    axis, size = right.subplots(), 34
+    places = [(size * column, size * row) for row in range(5) for column in range(6)]
     of_places = dict(zip(places, assessed['images'][shown], strict=False))
     _show_montage(axis, of_places)
     for (x, y), read in zip(of_places, assessed['read'][shown], strict=False):
         if read != target:
-            axis.text(x, y - 15, f'({read})', fontsize=9, ha='center', va='bottom',
-                      bbox={'boxstyle': 'square,pad=0.1', 'facecolor': 'orange', 'edgecolor': 'none'})
-    axis.set(xlim=(-size / 2, 9.5 * size), ylim=(2.5 * size, -size / 2 - 4))
-    right.suptitle(f"variations within {assessed['radii'][shown]:.2g}; orange: read as another digit", fontsize=11)
+            _write_wrong(axis, x, y, read)
+    axis.set_title(f"variations within {assessed['radii'][shown]:.2g}; orange: what the judge reads instead")
     figure.suptitle(title)
     return describe(figure, f'{title}. Left: the share that the judge reads as {target}, and the mean distance of two '
                     'images, at ' + '; '.join(f'radius {radius:.2g}: {agreed:.0%}, {apart:.2f} pixels'
@@ -473,6 +479,7 @@ def plot_variations(assessed, target, title):
                     + f". Right: variations within {assessed['radii'][shown]:.2g}.")
 
 
+@styled
 def plot_generated(generated, read, title, num=4):
     """Draws images of several methods side by side: a panel for each, in it a column for each label.
 
@@ -489,8 +496,8 @@ def plot_generated(generated, read, title, num=4):
              for name, of_labels in generated.items()}
     heights = {name: max(map(len, indices)) for name, indices in shown.items()}
     of_rows = [max(row) for row in zip_longest(*[iter(heights.values())] * 2, fillvalue=0)]
-    figure, axes = plt.subplots(len(of_rows), 2, figsize=(15, 0.75 * sum(of_rows) + 0.5 * len(of_rows)),
-                                layout='constrained', height_ratios=of_rows, squeeze=False)
+    figure, axes = plt.subplots(len(of_rows), 2, figsize=(10, 0.49 * sum(of_rows) + 0.6 * len(of_rows)),
+                                height_ratios=of_rows, squeeze=False)
     for axis in axes.flat[len(generated):]:
         axis.set_axis_off()
     for axis, (name, of_labels) in zip(axes.flat, generated.items(), strict=False):
@@ -513,6 +520,7 @@ def plot_generated(generated, read, title, num=4):
                     'wanted: ' + '; '.join(f'{name} {share:.0%}' for name, share in right.items()) + '.')
 
 
+@styled
 def plot_constrained(t, y, moved, title):
     """Draws where points of a latent space of two dimensions are moved to, among encoded images.
 
@@ -524,18 +532,18 @@ def plot_constrained(t, y, moved, title):
         moved: a dict from names of panels to the points of each label, (m, 2).
         title: of the figure.
     """
-    figure, axes = plt.subplots(1, len(moved), figsize=(5.2 * len(moved), 5.2), layout='constrained', sharex=True,
-                                sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(moved), figsize=(10, 9 / len(moved) + 0.7), sharex=True, sharey=True,
+                                squeeze=False)
     limit = max(4, *(1.05 * np.abs(of_label).max() for points in moved.values() for of_label in points))
     for axis, (name, points) in zip(axes[0], moved.items(), strict=True):
         axis.scatter(*check_points(t, 2).T, c=y, cmap=_label_colormap, vmin=-0.5, vmax=9.5, s=3, linewidths=0,
                      alpha=0.25, rasterized=True)
         for label, of_label in enumerate(points):
             scatter = axis.scatter(*of_label.T, c=np.full(len(of_label), label), cmap=_label_colormap, vmin=-0.5,
-                                   vmax=9.5, s=30, edgecolors='black', linewidths=0.7, zorder=3)
-        _write_labels(axis, np.asarray(t), np.asarray(y))
+                                   vmax=9.5, s=20, edgecolors='black', linewidths=0.7, zorder=3)
         axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-limit, limit), ylim=(-limit, limit), aspect='equal')
         axis.label_outer()
+        write_labels(axis, np.asarray(t), np.asarray(y))
     figure.colorbar(scatter, ax=axes[0, -1], ticks=range(num_labels), label='Digit')
     figure.suptitle(title)
     return describe(figure, f'{title}. Panels: {", ".join(moved)}. In each, encoded images are small dots in the '
@@ -547,20 +555,56 @@ def plot_constrained(t, y, moved, title):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _label_latent_axes(axis, title):
-    axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$')
+def label_latent_axes(axis, title):
+    """Gives axes of a latent space a title, their names, one scale and round ticks."""
+    axis.set(title=title, xlabel='$t_1$', ylabel='$t_2$', aspect='equal')
+    for coordinate in (axis.xaxis, axis.yaxis):
+        coordinate.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
-def _write_labels(axis, t, y):
-    """Writes each label's number at the median of its points (n, 2)."""
-    for label in np.unique(y):
-        axis.text(*np.median(t[y == label], axis=0), str(label), fontsize=13, weight='bold', ha='center', va='center',
-                  clip_on=True, path_effects=[withStroke(linewidth=3, foreground='white')])
+def write_labels(axis, t, y):
+    """Writes each label's number at the median of its points (n, 2), see `write_apart`."""
+    labels = np.unique(y)
+    write_apart(axis, [np.median(t[y == label], axis=0) for label in labels], labels)
+
+
+def write_apart(axis, points, texts, gap=0.21, shift=0):
+    """Writes short texts at points (n, 2), or as near as they do not cover each other; then lines lead to the points.
+
+    Args:
+        axis: to write on. Its limits are final.
+        points: in its coordinates.
+        texts: one for each point.
+        gap: least distance of two texts, in inches.
+        shift: how far to the right of their points texts would be written, in inches.
+    """
+    size = axis.bbox.size / axis.figure.dpi
+    wanted = axis.transLimits.transform(points) * size
+    places = wanted + (shift, 0) + 1e-3 * np.random.default_rng(0).normal(size=wanted.shape)  # No two at one point.
+    for _ in range(1000):
+        apart = places[:, np.newaxis] - places
+        distance = np.linalg.norm(apart, axis=2) + np.diag(np.full(len(places), np.inf))
+        if distance.min(initial=np.inf) > gap:
+            break
+        push = np.maximum(1.02 * gap - distance, 0) / distance
+        places = np.clip(places + (push[..., np.newaxis] * apart).sum(axis=1) / 2, gap / 2, size - gap / 2)
+    halo = [withStroke(linewidth=3, foreground='white')]
+    for point, place, moved, text in zip(points, places, np.linalg.norm(places - wanted, axis=1), texts, strict=True):
+        axis.annotate(str(text), point, place / size, textcoords='axes fraction', fontsize=12, weight='bold',
+                      ha='center', va='center', path_effects=halo, annotation_clip=True, zorder=5,
+                      arrowprops={'arrowstyle': '-', 'linewidth': 1, 'shrinkA': 5, 'shrinkB': 3, 'path_effects': halo}
+                      if moved > 0.1 else None)
+
+
+def _write_wrong(axis, x, y, read):
+    """Writes what the judge reads instead into the lower left corner of an image around x, y."""
+    axis.text(x - 14, y + 14, read, weight='bold', ha='left', va='bottom',
+              bbox={'boxstyle': 'square,pad=0.15', 'facecolor': 'orange', 'edgecolor': 'none'})
 
 
 def _show_image(axis, image, title):
     axis.imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1)
-    axis.set_title(title, fontsize=10)
+    axis.set_title(title)
     axis.set_axis_off()
 
 

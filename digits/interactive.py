@@ -14,7 +14,7 @@ import numpy as np
 from digits.data import check_target, num_labels
 from digits.objectives import nll_of_probs
 from latent_search.figures import colors as label_colors
-from latent_search.figures import describe
+from latent_search.figures import describe, styled
 from networks.prediction import predict
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ class InteractiveFigure:
     def _redraw(self):
         figure = self._draw(**{name: control.value for name, control in self.controls.items()})
         file = io.BytesIO()
-        figure.savefig(file, format='png', dpi=90)
+        figure.savefig(file, format='png')
         plt.close(figure)  # Otherwise a notebook shows it once more.
         self.png, self.alt = file.getvalue(), figure.alt
         self.picture.value = (f'<img src="data:image/png;base64,{base64.b64encode(self.png).decode()}" '
@@ -117,6 +117,7 @@ def explore_latent_space(gx, gy, objectives, readers, decoder, target=4, t=(0.0,
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@styled
 def plot_point(gx, gy, objectives, t, values, probs, image, target):
     """Draws a point over the objectives of a target, its decoded image and the probabilities of the ten labels.
 
@@ -132,15 +133,15 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
         image: what the point is decoded to, (28, 28, 1).
         target: the label.
     """
-    figure, axes = plt.subplots(1, len(objectives) + 2, figsize=(2.8 * len(objectives) + 5.2, 3.4),
-                                layout='constrained', width_ratios=[*[1.2] * len(objectives), 0.85, 1.15])
+    figure, axes = plt.subplots(1, len(objectives) + 2, figsize=(10, 3.4),
+                                width_ratios=[*[1.2] * len(objectives), 0.85, 1.15])
     for axis, (name, nll) in zip(axes, objectives.items(), strict=False):
         _draw_map(axis, gx, gy, nll)
         axis.plot(*t, 'o', markersize=11, markerfacecolor='none', markeredgecolor='black', markeredgewidth=4)
         axis.plot(*t, 'o', markersize=11, markerfacecolor='none', markeredgecolor='white', markeredgewidth=2)
-        axis.set_title(f'{name}: {values[name]:.2f} nats\n(minimum {nll.min():.2f})', fontsize=11)
+        axis.set_title(f'{name}: {values[name]:.2f} nats\n(minimum {nll.min():.2f})')
     axes[-2].imshow(np.squeeze(image), cmap='gray', vmin=0, vmax=1)
-    axes[-2].set_title('decoded image', fontsize=11)
+    axes[-2].set_title('decoded image')
     axes[-2].set_axis_off()
     width = 0.8 / len(probs)
     for i, (name, of_name) in enumerate(probs.items()):
@@ -148,7 +149,7 @@ def plot_point(gx, gy, objectives, t, values, probs, image, target):
     axes[-1].set(xlabel='Label', ylabel='Probability', ylim=(0, 1), xticks=range(num_labels))
     axes[-1].get_xticklabels()[target].set(weight='bold', color='white', bbox={
         'boxstyle': 'round,pad=0.2', 'facecolor': 'black', 'edgecolor': 'none'})
-    axes[-1].legend(loc='lower center', bbox_to_anchor=(0.5, 1), fontsize=10, frameon=False)
+    axes[-1].legend(loc='lower center', bbox_to_anchor=(0.5, 1))
     title = f'The point ({t[0]:.2f}, {t[1]:.2f}), and the objectives for {target} (star: minimum)'
     figure.suptitle(title)
     return describe(figure, f'{title}. ' + '; '.join(

@@ -3,16 +3,17 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patheffects import withStroke
 
+from digits.figures import label_latent_axes, write_apart
 from latent_search.figures import colors as label_colors
-from latent_search.figures import describe
+from latent_search.figures import describe, styled
 from latent_search.points import check_points
 
 # Half of the prior's mass in two dimensions lies within √(2 log 2) of the origin, 95% within √(2 log 20).
 _prior_radius = np.sqrt(2 * np.log(20))
 
 
+@styled
 def plot_manifolds(images, read, domain, title):
     """Draws the images that several decoders make of the points of a grid, each in its place in latent space.
 
@@ -26,8 +27,8 @@ def plot_manifolds(images, read, domain, title):
         domain: the box of the grid, two pairs `(low, high)`.
         title: of the figure.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(5 * len(images), 6.4), dpi=110, layout='compressed',
-                                sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(images), figsize=(10, 9.3 / len(images) + 1.1), dpi=160,
+                             layout='compressed', sharey=True, squeeze=False)
     (left, right), (low, high) = domain
     for axis, (name, of_model) in zip(axes[0], images.items(), strict=True):
         n = round(len(of_model) ** 0.5)
@@ -50,6 +51,7 @@ def plot_manifolds(images, read, domain, title):
                     "95% of the prior's mass.")
 
 
+@styled
 def plot_value_walk(t, y, walk, title, end=9):
     """Draws a walk along the gradient of the predicted value: its way among encoded images, and what it decodes to.
 
@@ -61,30 +63,28 @@ def plot_value_walk(t, y, walk, title, end=9):
         walk: what `walk_along_value` returns: `values`, (m,); `points`, (m, 2); `images`, (m, 28, 28, 1); `read`, (m,);
             `distance`, (m,).
         title: of the figure.
-        end: the largest value that occurs among the labels; images beyond it have a row of their own.
+        end: the largest value that occurs among the labels; larger predicted values are orange.
     """
     beyond = walk['values'] > end
-    figure = plt.figure(figsize=(14, 7.2), layout='constrained')
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    figure = plt.figure(figsize=(10, 7.4))
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.35, 1))
+    # Squares around the walk up to `end`, and around all of it and all images.
     near, far = upper.subplots(1, 2)
-    for axis in (near, far):
+    for axis, shown, where in ((near, walk['points'][~beyond], ~beyond), (far, np.vstack([t, walk['points']]), beyond)):
         points = axis.scatter(*check_points(t, 2).T, c=y, cmap=plt.get_cmap('viridis', 10), vmin=-0.5, vmax=9.5,
                               s=9 if axis is near else 3, linewidths=0, alpha=0.6, rasterized=True)
-        axis.plot(*walk['points'].T, '-', color='black', linewidth=1.5)
+        axis.plot(*walk['points'].T, '-', color='black', linewidth=1)
         for part, color in ((~beyond, 'white'), (beyond, 'orange')):
-            axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=6)
-        written = []
-        for value, point in zip(walk['values'], walk['points'], strict=True):
-            legible = all(np.linalg.norm(point - other) > (0.3 if axis is near else 1) for other in written)
-            if value % 1 == 0 and (value > end) == (axis is far) and legible:
-                written.append(point)
-                axis.annotate(f'{value:g}', point, (0, 8), textcoords='offset points', fontsize=12, weight='bold',
-                              ha='center', path_effects=[withStroke(linewidth=3, foreground='white')])
-        axis.set(xlabel='$t_1$', ylabel='$t_2$', aspect='equal')
-    near.set_title(f'up to {end}')
-    far.set_title(f'all of it; orange: predicted values beyond {end}')
-    low, high = (f(walk['points'][~beyond], axis=0) for f in (np.min, np.max))
-    near.set(xlim=(low[0] - 0.4, high[0] + 0.4), ylim=(low[1] - 0.5, high[1] + 0.5))
+            axis.plot(*walk['points'][part].T, 'o', color=color, markeredgecolor='black', markersize=4,
+                      zorder=6)
+        low, high = shown.min(axis=0), shown.max(axis=0)
+        half = 0.55 * max(high - low) or 1
+        xlim, ylim = ((middle - half, middle + half) for middle in (low + high) / 2)
+        axis.set(xlim=xlim, ylim=ylim)
+        label_latent_axes(axis, f'predicted values up to {end}' if axis is near else
+                          f'all of the walk; orange: beyond {end}')
+        whole = np.flatnonzero((walk['values'] % 1 == 0) & where)
+        write_apart(axis, walk['points'][whole], [f'{value:g}' for value in walk['values'][whole]], shift=0.25)
     upper.colorbar(matplotlib.cm.ScalarMappable(points.norm, points.cmap), ax=(near, far), ticks=range(10),
                    label='Digit value')
     _draw_strips(lower.subplots(), walk, beyond)
@@ -95,22 +95,24 @@ def plot_value_walk(t, y, walk, title, end=9):
 
 
 def _draw_strips(axis, walk, beyond):
-    width, height = 30, 78
-    rows = [row for row in (np.flatnonzero(~beyond), np.flatnonzero(beyond)) if len(row)]
+    width, height, num = 36, 80, len(beyond)
+    rows = np.array_split(np.arange(num), -(-num // 13))
     for top, row in zip(range(0, height * len(rows), height), rows, strict=True):
-        for y, name, values, style in (
-                (-4, 'predicted value', [f'{value:g}' for value in walk['values']], {'weight': 'bold'}),
-                (38, 'judge reads', [f'{label}' for label in walk['read']], {}),
-                (51, 'distance to the nearest\nencoded image', [f'{d:.2f}' for d in walk['distance']], {})):
-            axis.text(-5, top + y, name, fontsize=10, ha='right', va='center')
+        for y, name, values in ((-6, 'predicted value', [f'{value:g}' for value in walk['values']]),
+                                (35, 'judge reads', walk['read']),
+                                (50, 'distance to the nearest\nencoded image', [f'{d:.2f}' for d in walk['distance']])):
+            axis.text(-5, top + y, name, ha='right', va='center')
             for column, i in enumerate(row):
-                axis.text(column * width + 14, top + y, values[i], fontsize=10.5, ha='center', va='center', **style)
+                axis.text(column * width + 14, top + y, values[i], ha='center', va='center', bbox={
+                    'boxstyle': 'square,pad=0.1', 'edgecolor': 'none',
+                    'facecolor': 'orange' if beyond[i] and y < 0 else 'none'})
         for column, i in enumerate(row):
             _show(axis, walk['images'][i], column * width, top)
-    axis.set(xlim=(-95, max(map(len, rows)) * width), ylim=(height * len(rows) - 20, -12), aspect='equal')
+    axis.set(xlim=(-90, len(rows[0]) * width), ylim=(height * len(rows) - 18, -14), aspect='equal')
     axis.set_axis_off()
 
 
+@styled
 def plot_interpolations(x, labels, strips, title):
     """Draws interpolations between two images: the images themselves at the ends, and what is decoded between them.
 
@@ -127,20 +129,19 @@ def plot_interpolations(x, labels, strips, title):
         title: of the figure.
     """
     num = max(len(strip['images']) for strip in strips.values())
-    width, height = 36, 58
-    figure, axis = plt.subplots(figsize=(14, 14 * height * len(strips) / ((num + 2) * width + 60) + 0.5),
-                                layout='constrained')
+    width, height = 36, 62
+    figure, axis = plt.subplots(figsize=(10, 10 * height * len(strips) / ((num + 2) * width + 90) + 0.5))
     for top, (name, strip) in zip(range(0, height * len(strips), height), strips.items(), strict=True):
-        axis.text(-8, top + 14, name, fontsize=12, ha='right', va='center')
+        axis.text(-8, top + 14, name, ha='right', va='center')
         places = [0, *(np.arange(1, num + 1) * width + 8), (num + 1) * width + 16]
         for place, image in zip(places, (x[0], *strip['images'], x[1]), strict=True):
             _show(axis, image, place, top)
         for place, label in zip((places[0], places[-1]), labels, strict=True):
-            axis.text(place + 14, top + 32, f'image of a {label}', fontsize=10, ha='center', va='top')
+            axis.text(place + 14, top + 32, f'image\nof a {label}', ha='center', va='top')
         for i, place in enumerate(places[1:-1]):
-            axis.text(place + 14, top - 3, f"{strip['distance'][i]:.2f}", fontsize=10.5, ha='center', va='bottom')
+            axis.text(place + 14, top - 3, f"{strip['distance'][i]:.2f}", ha='center', va='bottom')
             other = strip['read'][i] not in labels
-            axis.text(place + 14, top + 32, f"{strip['read'][i]} ({strip['certainty'][i]:.0%})", fontsize=10,
+            axis.text(place + 14, top + 32, f"{strip['read'][i]} ({strip['certainty'][i]:.0%})",
                       ha='center', va='top', bbox={'boxstyle': 'square,pad=0.15', 'edgecolor': 'none',
                                                    'facecolor': 'orange' if other else 'none'})
     axis.set(xlim=(-60, places[-1] + 30), ylim=(height * (len(strips) - 1) + 44, -14), aspect='equal')

@@ -143,7 +143,11 @@ def assess_around(points, target, decoder, judge, radii, num=100, seed=0):
             'read': read}
 
 
-def widest_radius(assessed, agreement=0.95):
+# The share of variations that the judge must read as their target.
+least_agreement = 0.95
+
+
+def widest_radius(assessed, agreement=least_agreement):
     """The index of the largest radius up to which the judge reads that share of the variations as the target.
 
     Args:

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from latent_search.figures import describe
+from latent_search.figures import describe, styled
 from networks.backend import keras
 
 _colors = {'InputLayer': 'white', 'Conv2D': 'skyblue', 'Conv2DTranspose': 'steelblue', 'Dense': 'orange',
            'MaxPooling2D': 'khaki'}
+_other = 'lightgrey'
 
 # Distance of two layers as drawn.
 _pitch = 1.42
@@ -64,6 +65,7 @@ def _detail(config):
     return ', '.join(parts)
 
 
+@styled
 def plot_networks(networks, title):
     """Draws networks layer by layer, a row for each: output shapes above the layers; names, kernels, parameters below.
 
@@ -83,19 +85,24 @@ def plot_networks(networks, title):
         raise ValueError('plot_networks draws one network or more, got none.')
     columns = {name: _columns(blocks) for name, blocks in networks.items()}
     tallest = [max(_size(block.shape)[1] for block in blocks) for blocks in networks.values()]
-    heights = [tall + 1.45 for tall in tallest]
+    heights = [tall + 1.6 for tall in tallest]
     right = _pitch * max(max(column.values()) for column in columns.values()) + 1.2
-    figure, axis = plt.subplots(figsize=(13, 13 * sum(heights) / (right + 0.55) + 0.9), layout='constrained')
+    figure, axis = plt.subplots(figsize=(10, 10 * sum(heights) / (right + 0.55) + 1.1))
     axis.set(xlim=(-0.55, right), ylim=(-sum(heights), 0), aspect='equal')
     axis.set_axis_off()
     for (name, blocks), top, tall in zip(networks.items(), -np.cumsum([0, *heights[:-1]]), tallest, strict=True):
         axis.axhline(top, color='lightgrey', linewidth=1)
-        axis.text(-0.52, top - 0.06, f'{name}: {sum(block.parameters for block in blocks):,} parameters', fontsize=13,
+        axis.text(-0.52, top - 0.06, f'{name}: {sum(block.parameters for block in blocks):,} parameters',
                   weight='bold', va='top')
         _draw_network(axis, blocks, columns[name], top - 0.6 - tall / 2, tall)
-    figure.suptitle(f'{title}\nBoxes: pictures, as wide as they have channels. Bars: vectors; the height is the '
-                    'logarithm of the length.\nBelow a layer: name, type, kernel and activation, number of parameters',
-                    fontsize=12)
+    kinds = {block.kind: _colors.get(block.kind, _other) for blocks in networks.values() for block in blocks}
+    others = [kind for kind, color in kinds.items() if color == _other]
+    names = {color: kind for kind, color in kinds.items()} | ({_other: ', '.join(others)} if others else {})
+    figure.legend(handles=[plt.Rectangle((0, 0), 1, 1, facecolor=color, edgecolor='black', label=name)
+                           for color, name in names.items()], loc='outside lower center', ncols=6,
+                  title='Boxes: pictures, as wide as they have channels. Bars: vectors; the height is the logarithm of '
+                        'the length.\nBelow a layer: name, kernel, activation, number of parameters. Colours:')
+    figure.suptitle(title)
     shapes = '; '.join(f'{name}: ' + ', '.join(' × '.join(map(str, block.shape)) for block in blocks)
                        for name, blocks in networks.items())
     return describe(figure, f'{title}. A row of layers for each network, with the shapes of their outputs. {shapes}.')
@@ -115,7 +122,7 @@ def _draw_network(axis, blocks, columns, middle, tall):
         beside = [other.name for other in blocks if columns[other.name] == columns[block.name]]
         y = middle + 0.43 * ((len(beside) - 1) - 2 * beside.index(block.name))
         x, size = _pitch * columns[block.name], _size(block.shape)
-        color = _colors.get(block.kind, 'lightgrey')
+        color = _colors.get(block.kind, _other)
         top = _draw_box(axis, x, y, *size, color) if len(block.shape) == 3 else _draw_bar(axis, x, y, *size, color)
         edges[block.name] = x + size[0] + size[2], y
         for source in block.sources:
@@ -123,12 +130,12 @@ def _draw_network(axis, blocks, columns, middle, tall):
             axis.annotate('', (x - 0.02, y), (start[0] + 0.02, start[1]),
                           arrowprops={'arrowstyle': '->', 'color': 'grey', 'shrinkA': 0, 'shrinkB': 0})
         center = x + (size[0] + size[2]) / 2
-        axis.text(center, top + 0.03, ' × '.join(f'{n:,}' for n in block.shape), fontsize=11, ha='center', va='bottom')
-        lines = [block.name, *(() if block.kind == 'InputLayer' else (block.kind, block.detail)),
-                 f'{block.parameters:,}' if block.parameters else '']
+        axis.text(center, top + 0.03, ' × '.join(f'{n:,}' for n in block.shape), ha='center', va='bottom')
+        window, _, activation = block.detail.rpartition(', ')
+        lines = [block.name, window, activation, f'{block.parameters:,}' if block.parameters else '']
         x, y, ha, va = ((x + size[0] + size[2] + 0.1, y, 'left', 'center') if len(beside) > 1 else
                         (center, y - tall / 2 - 0.15, 'center', 'top'))
-        axis.text(x, y, '\n'.join(filter(None, lines)), fontsize=10, ha=ha, va=va, linespacing=1.2)
+        axis.text(x, y, '\n'.join(filter(None, lines)), ha=ha, va=va, linespacing=1.2)
 
 
 def _size(shape):

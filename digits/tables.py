@@ -110,8 +110,8 @@ def searches_table(searches, minima, judge_accuracy):
             rows[target] += [f"{of_target['values'][0]:.3f}", f'{right[target].sum()} of {len(right[target])}',
                              f'{seconds[target]:.1f}']
         above = np.median([of_target['values'][0] - minima[target] for target, of_target in found.items()])
-        rows[-1] += [f'{above:+.3f} from the minimum (median)', f'{np.concatenate(list(right.values())).mean():.0%}',
-                     f'{sum(seconds.values()):.1f}']
+        rows[-1] += [f"{above:+.3f} from the grid's minimum (median)",
+                     f'{np.concatenate(list(right.values())).mean():.0%}', f'{sum(seconds.values()):.1f} in all']
     header = ['target', 'minimum on the grid (nats)'] + [f'{name}: {column}' for name in searches for column in (
         'best (nats)', 'ten best distinct read as the target', 'seconds')]
     return header, rows + judge_warning(judge_accuracy, header)

@@ -117,9 +117,10 @@ function paintMarks(canvas, { minima, target, evaluations, t, box }) {
 }
 
 // The values of a search against its evaluations, logarithmically, with the best so far and the minimum as lines.
+// Evaluations that are still to come are hollow.
 function paintCurve(canvas, { values, shown, minimum, range, colors }) {
   const { width, height } = canvas, context = canvas.getContext('2d'), unit = width / canvas.clientWidth;
-  const left = 26 * unit, bottom = height - 18 * unit, top = 8 * unit, right = width - 8 * unit;
+  const left = 26 * unit, bottom = height - 32 * unit, top = 20 * unit, right = width - 8 * unit;
   const x = i => left + (i + 0.5) / values.length * (right - left);
   const y = value => bottom - share(value, range) * (bottom - top);
   context.clearRect(0, 0, width, height);
@@ -138,7 +139,10 @@ function paintCurve(canvas, { values, shown, minimum, range, colors }) {
   }
   context.textBaseline = 'bottom';
   context.textAlign = 'center';
-  for (let i = 9; i < values.length; i += 10) context.fillText(i + 1, x(i), height);
+  for (let i = 9; i < values.length; i += 10) context.fillText(i + 1, x(i), height - 15 * unit);
+  context.fillText('evaluation', (left + right) / 2, height);
+  context.textAlign = 'left';
+  context.fillText('value (nats)', 0, 12 * unit);
   context.setLineDash([4 * unit, 4 * unit]);
   context.strokeStyle = '#e2003b';
   context.lineWidth = 1.5 * unit;
@@ -159,7 +163,10 @@ function paintCurve(canvas, { values, shown, minimum, range, colors }) {
   context.stroke();
   values.forEach((value, i) => {
     paintDot(context, [x(i), y(value)], 3 * unit);
-    context.fillStyle = i >= shown ? colors.grid : i === shown - 1 ? '#ffb000' : colors.text;
-    context.fill();
+    context.lineWidth = unit;
+    context.strokeStyle = colors.text;
+    context.stroke();
+    context.fillStyle = i === shown - 1 ? '#ffb000' : colors.text;
+    if (i < shown) context.fill();
   });
 }

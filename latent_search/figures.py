@@ -2,8 +2,10 @@
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,8 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from latent_search.events import Event
@@ -25,6 +26,62 @@ from latent_search.points import Array
 # Ten colours that people with colour vision deficiency can tell apart: chosen by an optimizer for the largest least
 # distance, CIEDE2000, as seen with normal vision and with each of the three deficiencies.
 colors = ('#0c2bff', '#e9307f', '#006e54', '#9c7e11', '#710058', '#7489fd', '#443d05', '#ffaeab', '#a6d001', '#06d7e4')
+
+# The colours of methods, by how their names begin. Methods that share one are never in one figure, or are variants.
+_of_methods = {'ours': 0, 'Bayesian optimization': 0, 'random': 5, 'samples of the prior': 5, 'GPyOpt': 1, 'BoTorch': 2,
+               'scikit-optimize': 3, 'TuRBO': 4, 'SMAC': 7, 'CMA-ES': 8, 'Optuna': 9, 'gradient search': 1,
+               'conditional VAE': 2, 'latent constraints': 3, 'real images': 6, 'Gaussian process': 2,
+               'graph genetic algorithm': 3, 'ridge': 4, 'genetic algorithm': 8, 'perturbation': 9}
+
+_look = matplotlib.rc_params_from_file(Path(__file__).with_name('figures.mplstyle'), use_default_template=False)
+
+
+@contextmanager
+def _in_style() -> Iterator[None]:
+    """Sets what figures.mplstyle sets, and afterwards sets it back.
+
+    `matplotlib.style.context` would set everything back, also what a notebook's backend sets as the first figure loads
+    it: then no figure is shown.
+    """
+    before = {name: matplotlib.rcParams[name] for name in _look}
+    matplotlib.rcParams.update(_look)
+    try:
+        yield
+    finally:
+        matplotlib.rcParams.update(before)
+
+
+# Decorates functions that draw.
+styled = _in_style()
+
+
+def method_colors(names: Iterable[str]) -> dict[str, str]:
+    """Returns a colour for each method, the same in all figures; methods that are not known here get those left over.
+
+    Raises:
+        ValueError: there are more methods than colours.
+    """
+    known = {name: next((of for begin, of in _of_methods.items() if name.startswith(begin)), None) for name in names}
+    left = [i for i in range(len(colors))[::-1] if i not in known.values()]
+    unknown = [name for name, color in known.items() if color is None]
+    if len(unknown) > len(left):
+        raise ValueError(f'There are colours for {len(colors)} methods, got {len(known)}. Draw them in two figures.')
+    return {name: colors[i] for name, i in {**known, **dict(zip(unknown, left, strict=False))}.items() if i is not None}
+
+
+def line_styles(of_lines: dict[str, str]) -> dict[str, str]:
+    """Returns a line style for each name, another one for those whose colours are equal: variants of a method."""
+    of_color = list(of_lines.values())
+    return {name: ('-', '--', ':', '-.')[of_color[:i].count(color) % 4]
+            for i, (name, color) in enumerate(of_lines.items())}
+
+
+def round_ticks(axis: Any) -> None:
+    """Gives a logarithmic axis the ticks 1, 2, 5, 10 and so on, written as they are."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter('{x:g}')
+    axis.set_minor_locator(NullLocator())
+
 
 def describe(figure: Figure, alt: str) -> Figure:
     """Gives a figure its alternative text, for readers who cannot see it, and returns the figure.
@@ -77,7 +134,7 @@ class _Panels:
                                                          ('*', 15, 'red', 'white', 'best so far'),
                                                          ('X', 9, 'white', 'black', 'next proposal'))])
             axis.set(xlim=domain[0], ylim=domain[1], box_aspect=1)
-        self.highest = axis.text(0.03, 0.03, '', transform=axis.transAxes, fontsize='small',
+        self.highest = axis.text(0.03, 0.03, '', transform=axis.transAxes,
                                  bbox={'boxstyle': 'round', 'facecolor': 'white', 'alpha': 0.8, 'linewidth': 0})
 
     def show(self, stage: Stage) -> None:
@@ -99,11 +156,12 @@ class _Panels:
         labels = (('Posterior mean', self.unit), ('Posterior standard deviation', self.unit),
                   ('Expected improvement', 'share of its highest value'))
         for column, image, (name, label) in zip(axes.T, self.images, labels, strict=True):
-            column[0].set_title(name, fontsize='medium')
+            column[0].set_title(name)
             column[-1].set_xlabel('$t_1$')
             bar = figure.colorbar(image, ax=list(column), location='bottom', label=label, aspect=30, pad=0.02,
+                                  ticks=MaxNLocator(3, steps=[1, 2, 5, 10]),
                                   extend='min' if name == 'Expected improvement' else 'neither')
-        bar.set_ticks(ticks := range(-self.decades, 1, 2), labels=[f'{10.0 ** tick:g}' for tick in ticks])
+        bar.set_ticks(ticks := range(-self.decades, 1, 2), labels=[f'$10^{{{tick}}}$' for tick in ticks])
         figure.legend(handles=self.lines[0], loc='outside lower center', ncols=3)
 
 
@@ -122,6 +180,7 @@ class _FigureOfFrames(Figure):
         Image.fromarray(np.asarray(renderer.buffer_rgba())).convert('RGB').quantize(256).save(fname, 'PNG')
 
 
+@styled
 def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = '') -> Figure:
     """Draws what a search in two dimensions knew after some of its evaluations: a row for each stage.
 
@@ -137,7 +196,7 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
         title: of the figure.
         unit: of the objective, such as 'nats'.
     """
-    figure, axes = plt.subplots(len(stages), 3, figsize=(10, 1.7 + 2.75 * len(stages)), layout='constrained',
+    figure, axes = plt.subplots(len(stages), 3, figsize=(10, 1.7 + 2.75 * len(stages)),
                                 sharex=True, sharey=True, squeeze=False)
     for row, stage in zip(axes, stages, strict=True):
         panels = _Panels(row, domain, stages, unit)
@@ -151,6 +210,7 @@ def plot_stages(domain: Array, stages: Sequence[Stage], title: str, unit: str = 
                     'proposal.')
 
 
+@styled
 def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures: Array | None = None,
                    unit: str = '') -> FuncAnimation:
     """Draws a search in two dimensions as it goes on: a frame for each stage, with the panels of `plot_stages`.
@@ -167,7 +227,7 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
         The animation; see `create_player`.
     """
     # It is not a figure of pyplot, which a notebook would also show as a picture.
-    figure = _FigureOfFrames(figsize=(9, 4), dpi=100, layout='constrained')
+    figure = _FigureOfFrames(figsize=(10, 4.5))
     axes = (figure.subplot_mosaic('mse') if pictures is None else
             figure.subplot_mosaic('msen;mseb', width_ratios=(1, 1, 1, 0.55)))
     row = [axes[name] for name in 'mse']
@@ -182,8 +242,8 @@ def animate_stages(domain: Array, stages: Sequence[Stage], title: str, pictures:
         shown = [axes[name].imshow(pictures[0, 0], cmap='gray', vmin=0, vmax=1) for name in 'nb']
         for image in shown:
             image.axes.set(xticks=[], yticks=[])
-        axes['n'].set_title('Next proposal', fontsize='medium')
-        axes['b'].set_title('Best so far', fontsize='medium')
+        axes['n'].set_title('Next proposal')
+        axes['b'].set_title('Best so far')
     heading = figure.suptitle(' ')
 
     def show(index: int) -> None:
@@ -220,12 +280,14 @@ def create_player(animation: FuncAnimation, alt: str) -> str:
     player = re.sub(r'<link\s[^>]*>', '<style>.animation, .animation img, .anim-slider { max-width: 100%; }'
                     '.anim-buttons button { max-width: 9.5%; }</style>', player)
     player = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: _symbols[icon[1]], player)
+    player = player.replace('type="range" ', 'type="range" aria-label="Frame" title="Frame" ')
     return player.replace('<img ', f'<img alt="{html.escape(alt)}" ')
 
 
+@styled
 def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, title: str,  # noqa: N803
                     unit: str = '') -> Figure:
-    """Draws where a search in two dimensions went, over the contours of its objective, and the best value so far.
+    """Draws where a search in two dimensions evaluated its objective, over its contours, and the best value so far.
 
     Picture: docs/figures.md#plot_trajectory.
 
@@ -249,7 +311,7 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     if np.shape(values) != (gx.size,):
         raise ValueError(f'values must have shape ({gx.size},), one a point of the grid, got {np.shape(values)}.')
     objective, best = f'Objective ({unit})' if unit else 'Objective', Y.argmin()
-    figure, (plane, curve) = plt.subplots(1, 2, figsize=(13, 5.2), layout='constrained', width_ratios=(1.15, 1))
+    figure, (plane, curve) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1.3, 1))
     low, high = values.min(), values.max()
     if high <= low:  # A constant has no contours.
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
@@ -257,9 +319,9 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
     levels = np.geomspace(low, high, 12) if logarithmic else np.linspace(low, high, 12)
     norm = matplotlib.colors.LogNorm(low, high) if logarithmic else Normalize(low, high)
     contours = plane.contourf(gx, gy, values.reshape(gx.shape), levels=levels, cmap='Greys_r', norm=norm)
-    figure.colorbar(contours, ax=plane, label=objective, format='%.3g')
+    figure.colorbar(contours, ax=plane, label=objective, format='%g',
+                    ticks=LogLocator(subs=(1, 2, 5)) if logarithmic else MaxNLocator(6, steps=[1, 2, 5, 10]))
     order = np.arange(1, len(X) + 1)
-    plane.plot(*X.T, '-', color='black', linewidth=1.2, path_effects=[withStroke(linewidth=3, foreground='white')])
     points = plane.scatter(*X.T, c=order, cmap='plasma', s=40, edgecolors='white', linewidths=0.8, zorder=3,
                            clip_on=False)
     figure.colorbar(points, ax=plane, label='Evaluation', ticks=MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -268,21 +330,21 @@ def plot_trajectory(gx: Array, gy: Array, values: Array, X: Array, Y: Array, tit
               aspect='equal')
 
     curve.plot(order, Y[:, 0], 'o', markersize=5, color=colors[0], label='evaluation')
-    curve.plot(order, np.minimum.accumulate(Y[:, 0]), '-', color=colors[1], label='best so far')
+    curve.plot(order, np.minimum.accumulate(Y[:, 0]), drawstyle='steps-post', color=colors[1], label='best so far')
     curve.axhline(values.min(), linestyle=':', color='black', label='minimum on the grid')
     curve.set(title='Value of each evaluation', xlabel='Evaluation', ylabel=objective)
     if logarithmic:
         curve.set_yscale('log')
-        curve.yaxis.set_major_formatter('{x:g}')
-        curve.yaxis.set_minor_formatter('{x:g}')
+        round_ticks(curve.yaxis)
     curve.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    curve.legend(loc='upper right')
+    figure.legend(loc='outside lower center', ncols=3)
     figure.suptitle(title)
-    return describe(figure, f'{title}. Left: the way of {len(X)} evaluations over the contours; the best is at '
+    return describe(figure, f'{title}. Left: {len(X)} evaluations over the contours; the best is at '
                     f'{np.array2string(X[best], precision=2)}. Right: their values; the best is '
                     f'{_in_unit(f"{Y[best, 0]:.3f}", unit)}, the minimum on the grid {values.min():.3f}.')
 
 
+@styled
 def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's names)
     """Draws the distance between consecutive evaluations, and the best value so far, as GPyOpt does.
 
@@ -298,7 +360,7 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
     if len(X) < 2:
         raise ValueError(f'plot_convergence draws two evaluations or more, this search has {len(X)}. Call '
                          'run_optimization first.')
-    figure, (steps, best) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    figure, (steps, best) = plt.subplots(1, 2)
     steps.plot(np.arange(2, len(X) + 1), np.linalg.norm(np.diff(X, axis=0), axis=1), '.-', color=colors[0])
     steps.set(title='Distance between consecutive evaluations', xlabel='Evaluation', ylabel='Distance')
     best.plot(np.arange(1, len(X) + 1), np.minimum.accumulate(Y[:, 0]), '.-', color=colors[1])
@@ -309,6 +371,7 @@ def plot_convergence(X: Array, Y: Array) -> Figure:  # noqa: N803 (GPyOpt's name
                     f'best value so far, which ends at {Y.min():.3g}.')
 
 
+@styled
 def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
     """Draws what a search in any number of dimensions has learnt about each of them: a panel for each coordinate.
 
@@ -324,7 +387,7 @@ def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
     """
     columns = min(len(slices), 4)
     rows = -(-len(slices) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.5 + 2.6 * columns, 1.2 + 2.3 * rows), layout='constrained',
+    figure, axes = plt.subplots(rows, columns, figsize=(max(5, 2.5 * columns), 1.2 + 2.3 * rows),
                                 sharey=True, squeeze=False)
     for axis in axes.flat[len(slices):]:
         axis.set_visible(False)
@@ -350,6 +413,7 @@ def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
                     f'point. It changes most along {most}, and least along {least}.')
 
 
+@styled
 def plot_experiments(events: Sequence[Event], title: str,
                      expected: Callable[[Array], Array] | None = None) -> Figure:
     """Draws the value of each experiment in the order of results, and the best so far; failed ones at the top.
@@ -371,7 +435,7 @@ def plot_experiments(events: Sequence[Event], title: str,
     if not done.any():
         raise ValueError('There are no results yet. Tell some first.')
     statuses = np.array([event.status for event in results])
-    figure, axis = plt.subplots(figsize=(10.5, 4.6), layout='constrained')
+    figure, axis = plt.subplots()
     for status, marker, color, label in (('done', 'o', colors[0], 'experiment'),
                                          ('known', 's', colors[4], 'known before')):
         of_status = statuses == status
@@ -387,9 +451,11 @@ def plot_experiments(events: Sequence[Event], title: str,
     if not done.all():
         axis.plot(order[~done], np.full((~done).sum(), 0.97), 'x', color=colors[2], markersize=7,
                   transform=axis.get_xaxis_transform(), label=f'failed: {(~done).sum()}')
-    axis.set(title=title, xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+    axis.set(xlabel='Results, in the order in which they came', ylabel='Value (smaller is better)')
+    figure.suptitle(title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    figure.legend(loc='outside right upper')
+    axis.margins(y=0.1)  # Failed ones stand above all values.
+    figure.legend(loc='outside lower center', ncols=5)
     return describe(figure, f'{title}. The values of {done.sum()} experiments as dots, the best so far as a line, '
                     f'which ends at {values[done].min():.3g}, and {(~done).sum()} failed experiments as crosses '
                     'at the top.')

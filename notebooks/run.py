@@ -57,6 +57,11 @@ _template = """
 .jp-RenderedHTMLCommon .highlight { margin-bottom: 1em; }
 .jp-RenderedHTMLCommon .highlight pre { white-space: pre; }
 .jp-OutputArea-output img { max-width: 100%; }
+/* A tap on a figure shows it in full size, and another one as wide as the page. */
+.figure { display: block; overflow-x: auto; cursor: zoom-in; }
+.figure input { position: absolute; opacity: 0; }
+.figure input:checked + img { max-width: none; cursor: zoom-out; }
+.figure input:focus-visible + img { outline: 2px solid; }
 /* Buttons of Matplotlib's player, whose font would be fetched. */
 .anim-buttons i { font-style: normal; }
 PLAYER
@@ -77,8 +82,9 @@ PLAYER
 </style>{% endblock %}
 {% block data_png scoped %}
 <div class="jp-RenderedImage jp-OutputArea-output">
-<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
-     alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}">
+<label class="figure"><input type="checkbox" aria-label="full size"><img
+     src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+     alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></label>
 </div>
 {% endblock %}
 """.replace('PLAYER', '\n'.join(f'.anim-buttons .fa-{name}::before {{ content: "{sign}\\FE0E"; }}' for name, sign in {

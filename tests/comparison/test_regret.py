@@ -8,9 +8,9 @@ from comparison import (
     evaluations_within,
     load_regret_curves,
     median_regret,
-    method_colors,
     plot_regret,
 )
+from latent_search.figures import line_styles, method_colors
 
 
 def test_median_regret_covers_the_true_median():
@@ -81,6 +81,23 @@ def test_regret_has_a_color_for_each_method_and_four_bands():
     assert method_colors(['Bayesian optimization'])['Bayesian optimization'] == of_lines['ours']
     with pytest.raises(ValueError, match='There are colours for 10 methods, got 11'):
         method_colors(map(str, range(11)))
+
+
+@pytest.mark.parametrize('name', ['curves', 'curves_ten_dimensions', 'molecules_curves'])
+def test_methods_have_one_color_everywhere(name):
+    panels = load_regret_curves(name)
+    names = list(dict.fromkeys(method for curves in panels.values() for method in curves))
+
+    colors = method_colors(names)
+    everywhere = method_colors(['ours', 'random', "GPyOpt, article's settings", 'BoTorch with the prior'])
+
+    for method in names:
+        begin = method.partition(',')[0].partition(' ')[0]
+        assert all(colors[method] == color for other, color in everywhere.items() if other.startswith(begin))
+    for curves in panels.values():
+        of_panel = {method: colors[method] for method in curves}
+        drawn = list(zip(of_panel.values(), line_styles(of_panel).values(), strict=True))
+        assert len(set(drawn)) == len(drawn)
 
 
 def test_regret_in_two_panels():

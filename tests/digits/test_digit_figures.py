@@ -52,15 +52,17 @@ def test_images(rng):
 
 
 def test_learning_curves():
-    histories = {'vae': [{'loss': 0, 'vae_loss': loss, 'val_vae_loss': loss - 1, 'predictor_loss': 2.0,
-                          'val_predictor_loss': 3.0} for loss in (180.0, 150.0, 140.0)],
+    histories = {**{name: [{'loss': 0, 'vae_loss': loss, 'val_vae_loss': loss - 1, 'predictor_loss': 2.0,
+                            'val_predictor_loss': 3.0} for loss in (180.0, 150.0, 140.0)] for name in ('vae', 'other')},
                  'judge': [{'loss': 0.5, 'val_loss': 0.4}]}
 
-    figure = plot_learning_curves(histories, 'Losses')
+    figure = plot_learning_curves(histories, 'Losses', {'vae': 'nats', 'other': 'squared digits'})
 
     lines = {axis.get_title(): [line.get_ydata().tolist() for line in axis.lines] for axis in figure.axes}
-    assert list(lines.values()) == [[[179, 149, 139], [180, 150, 140]], [[3] * 3, [2] * 3], [[0.4], [0.5]]]
-    assert list(lines)[0] == '−ELBO (nats)' and figure.get_suptitle().startswith('Losses')
+    assert list(lines.values()) == [[[179, 149, 139], [180, 150, 140]] * 2, [[3] * 3, [2] * 3], [[3] * 3, [2] * 3],
+                                    [[0.4], [0.5]]]
+    assert list(lines)[:3] == ['−ELBO (nats)', 'Predictor loss (nats)', 'Predictor loss (squared digits)']
+    assert figure.get_suptitle().startswith('Losses')
     assert 150 < figure.axes[0].get_ylim()[1] < 160  # The first epoch is left out.
     assert 'vae 139' in figure.alt and 'judge 0.4' in figure.alt
 
@@ -77,8 +79,25 @@ def test_latent_spaces(rng):
         np.testing.assert_array_equal(axis.collections[0].get_array(), y)
         assert {text.get_text() for text in axis.texts} == set('0123456789')
         for text in axis.texts:
-            np.testing.assert_allclose(text.get_position(), np.median(t[y == int(text.get_text())], axis=0))
-        assert axis.get_xlabel() == '$t_1$' and axis.get_ylabel() == '$t_2$'
+            np.testing.assert_allclose(text.xy, np.median(t[y == int(text.get_text())], axis=0))
+    assert panels[3].get_xlabel() == '$t_1$' and panels[3].get_ylabel() == '$t_2$'
+
+
+@pytest.mark.parametrize('spread', [0, 0.1, 1])
+def test_numbers_do_not_cover_each_other(spread, rng):
+    medians = spread * rng.normal(size=(10, 2))
+    moved = medians[:, np.newaxis]
+
+    figure = plot_constrained(np.repeat(medians, 3, axis=0), np.repeat(np.arange(10), 3), {'a': moved, 'b': moved}, 'c')
+    figure.canvas.draw()
+
+    for axis in figure.axes[:2]:
+        boxes = [matplotlib.text.Text.get_window_extent(text) for text in axis.texts]
+        assert len(boxes) == 10 and all(axis.bbox.contains(*box.p0) and axis.bbox.contains(*box.p1) for box in boxes)
+        assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
+        np.testing.assert_allclose([text.xy for text in axis.texts], medians)
+        if spread == 0:
+            assert all(text.arrow_patch for text in axis.texts[1:])
 
 
 def test_nll(rng):
@@ -91,7 +110,7 @@ def test_nll(rng):
     for target, axis in enumerate(panels):
         np.testing.assert_array_equal(axis.collections[0].get_array().ravel(), nll[:, target])
         np.testing.assert_array_equal(np.ravel(axis.lines[0].get_data()), t[nll[:, target].argmin()])
-        assert axis.get_title() == f'target {target}: minimum {nll[:, target].min():.2f} nats'
+        assert axis.get_title() == f'{target}: {nll[:, target].min():.2f} nats'
     assert len(panels) == 10
     assert [axis.get_ylabel() for axis in figure.axes if not axis.get_title()] == ['Negative log-likelihood (nats)']
 
@@ -131,8 +150,8 @@ def test_top(rng):
 
 
 @pytest.mark.parametrize('share, shown, title', [
-    ([1, 0.97, 0.5], 1, 'the widest that the judge agrees with: 0.2'),
-    ([0.9, 0.5, 1], 0, 'no radius is narrow enough')])
+    ([1, 0.97, 0.5], 1, 'widest radius with 95%: 0.2'),
+    ([0.9, 0.5, 1], 0, 'no radius has 95%')])
 def test_variations(rng, share, shown, title):
     assessed = {'radii': np.array([0.1, 0.2, 0.4]), 'share': np.array(share), 'diversity': np.array([1.0, 2.0, 4.0]),
                 'images': rng.random((3, 40, 28, 28, 1)), 'read': np.tile([8, 3], (3, 20))}
@@ -144,11 +163,12 @@ def test_variations(rng, share, shown, title):
     np.testing.assert_array_equal(diversity.lines[0].get_xydata(), np.c_[assessed['radii'], assessed['diversity']])
     assert agreement.get_title() == title and 'read as 8' in agreement.get_ylabel()
     assert agreement.get_xlabel() == 'Radius in latent space' and agreement.get_xscale() == 'log'
-    assert [list(line.get_xdata()) for line in agreement.lines[1:]] == ([[0.2, 0.2]] if shown else [])
+    assert list(agreement.lines[1].get_ydata()) == [0.95, 0.95]
+    assert [list(line.get_xdata()) for line in agreement.lines[2:]] == ([[0.2, 0.2]] if shown else [])
     panel, = panels
-    assert [text.get_text() for text in panel.texts] == ['(3)'] * 15
+    assert [text.get_text() for text in panel.texts] == ['3'] * 15
     assert shown_images(panel) == [image.tobytes() for image in assessed['images'][shown, :30]]
-    assert figure.get_suptitle() == 'eights' and f'within 0.{shown + 1}' in figure.subfigs[1].get_suptitle()
+    assert figure.get_suptitle() == 'eights' and f'within 0.{shown + 1}' in panel.get_title()
 
 
 def test_architecture():
@@ -191,8 +211,7 @@ def test_principal_components(rng):
         expected = np.abs((points - t.mean(axis=0))[:, pair])
         np.testing.assert_allclose(np.abs(evaluated.get_offsets()), expected, atol=0.5)
         np.testing.assert_array_equal(evaluated.get_array(), np.arange(1, 9))
-        np.testing.assert_array_equal(axis.lines[0].get_xydata(), evaluated.get_offsets())
-        np.testing.assert_array_equal(axis.lines[1].get_xydata()[0], evaluated.get_offsets()[values.argmin()])
+        np.testing.assert_array_equal(axis.lines[0].get_xydata()[0], evaluated.get_offsets()[values.argmin()])
         for label, component, i in zip((axis.get_xlabel(), axis.get_ylabel()), pair, names, strict=True):
             assert label.startswith(f'Principal component {i} ({t.var(axis=0)[component] / t.var(axis=0).sum():.0%}')
 
@@ -251,5 +270,5 @@ def test_progress_of_searches(rng):
             best = values[:num].argmin()
             np.testing.assert_array_equal(axis.lines[0].get_xydata(), points[:num])
             np.testing.assert_array_equal(axis.lines[1].get_xydata(), points[[best]])
-            assert axis.get_title() == f'{num} evaluations, best {values[best, 0]:.3f} nats'
+            assert axis.get_title() == f'{num} evaluations\nbest: {values[best, 0]:.3f} nats'
             np.testing.assert_allclose(axis.collections[0].get_array().ravel(), nll)

@@ -112,7 +112,7 @@ def test_picture_stays_where_there_is_no_kernel():
     shown, metadata = figure._repr_mimebundle_()
     assert VIEW in shown
     assert base64.b64decode(shown['image/png']) == figure.png
-    assert plt.imread(io.BytesIO(figure.png)).shape == (90, 90, 4)
+    assert plt.imread(io.BytesIO(figure.png)).shape == (100, 100, 4)
     assert metadata == {'image/png': {'alt': 'A line to 5 & on'}}
 
 
@@ -140,6 +140,6 @@ def test_executed_notebook_holds_the_picture_only(tmp_path):
 
     output, = notebook.cells[0].outputs
     assert VIEW not in output.data and 'widgets' not in notebook.metadata
-    assert plt.imread(pngs[0]).shape == (270, 90, 4)
+    assert plt.imread(pngs[0]).shape == (300, 100, 4)
     assert output.metadata['image/png']['alt'] == 'Nothing, three high'
     assert page.read_text().count('<img') == 1

@@ -191,11 +191,13 @@ def test_methods(rng):
     figure = plot_methods(images, {'a method': [4, 9, 4], 'another': [4, 4]}, 4, 'fours')
 
     axis, = figure.axes
-    assert [text.get_text() for text in axis.texts] == ['a method', '(9)', 'another']
+    assert [text.get_text() for text in axis.texts] == ['a method', '9', 'another']
     montage = np.ma.getdata(axis.images[0].get_array())
     np.testing.assert_array_equal(montage[:28, 32:60], images['a method'][1, ..., 0])
-    np.testing.assert_array_equal(montage[36:64, 32:60], images['another'][1, ..., 0])
-    assert np.isnan(montage[36:64, 64:]).all()
+    np.testing.assert_array_equal(montage[38:66, 32:60], images['another'][1, ..., 0])
+    assert np.isnan(montage[38:66, 64:]).all()
+    corner, image = axis.texts[1].get_position(), (32, 0)  # In the image that it is about, at its centre.
+    assert np.abs(np.subtract(corner, image)).max() <= 14
     assert figure.get_suptitle() == 'fours'
 
 
@@ -242,5 +244,5 @@ def test_searches_table():
     assert len(header) == 8 and header[2].startswith('a: ') and header[5].startswith('b: ')
     assert rows[1][:6] == [1, '3.000', '3.500', '1 of 2', '2.2', '3.500'] and rows[3][:5] == [3, '5.000', '5.500',
                                                                                             '1 of 2', '1.0']
-    assert rows[-1] == ['all', '', '+0.500 from the minimum (median)', '50%', '3.2',
-                        '+0.500 from the minimum (median)', '50%', '1.0']
+    assert rows[-1] == ['all', '', "+0.500 from the grid's minimum (median)", '50%', '3.2 in all',
+                        "+0.500 from the grid's minimum (median)", '50%', '1.0 in all']

@@ -7,7 +7,7 @@ from color_helpers import DEFICIENCIES, ciede2000, least_distance
 from helpers import SQUARE, prior
 
 from latent_search import create_grid, create_optimizer, slices_of
-from latent_search.figures import colors, plot_experiments, plot_slices, plot_trajectory
+from latent_search.figures import colors, plot_experiments, plot_slices, plot_trajectory, styled
 
 
 @pytest.fixture(scope='module')
@@ -83,6 +83,20 @@ def test_trajectory_of_what_does_not_fit(search):
         plot_trajectory(gx, gy, prior(t)[:, 0], search.X[:0], search.Y[:0], 'prior')
 
 
+def test_style_holds_while_a_figure_is_drawn():
+    @styled
+    def draw():
+        matplotlib.interactive(True)  # As the backend of a notebook does, loaded by the first figure.
+        return matplotlib.rcParams['figure.constrained_layout.use']
+
+    before = {**matplotlib.rcParams, 'interactive': True}
+    try:
+        assert draw() and not matplotlib.rcParams['figure.constrained_layout.use']
+        assert dict(matplotlib.rcParams) == before
+    finally:
+        matplotlib.interactive(False)
+
+
 @pytest.mark.parametrize('deficiency', DEFICIENCIES)
 def test_colors_can_be_told_apart(deficiency):
     """With each deficiency clearly better than the ten colours of Petroff."""
@@ -109,7 +123,8 @@ def test_experiments():
     search.tell(second.number, 2)
     search.tell_failed(fourth.number)
 
-    axis = plot_experiments(search.events, 'experiments', expected=prior).axes[0]
+    figure = plot_experiments(search.events, 'experiments', expected=prior)
+    axis, = figure.axes
 
     lines = {line.get_label(): line for line in axis.lines}
     assert set(lines) == {'experiment', 'known before', 'best value so far', '… without noise', 'failed: 2'}
@@ -120,7 +135,7 @@ def test_experiments():
     np.testing.assert_array_equal(lines['best value so far'].get_xydata(), [[1, 7], [2, 5], [3, 5], [5, 2]])
     best_points = np.vstack([[0, 1], [2, 0], [2, 0], second.t])
     np.testing.assert_allclose(lines['… without noise'].get_ydata(), prior(best_points)[:, 0])
-    assert axis.get_title() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
+    assert figure.get_suptitle() == 'experiments' and axis.get_ylabel() == 'Value (smaller is better)'
     assert '… without noise' not in {line.get_label() for line in plot_experiments(search.events, '').axes[0].lines}
 
 

@@ -181,7 +181,7 @@ def test_player_has_a_frame_for_each_stage(player, stages):
     frames = [Image.open(io.BytesIO(png)) for png in pngs(player)]
 
     assert len(frames) == len(stages)
-    assert {(frame.size, frame.mode) for frame in frames} == {((900, 400), 'P')}
+    assert {(frame.size, frame.mode) for frame in frames} == {((1000, 450), 'P')}
     assert len({frame.convert('RGB').tobytes() for frame in frames}) == len(stages)
     assert max(map(len, pngs(player))) < 50_000
 
@@ -191,6 +191,7 @@ def test_player_needs_no_network(player):
     assert re.findall(r'<button title="([^"]+)"[^>]*>\s*([^<\s]+)\s*<', player) == [
         ('Decrease speed', '−'), ('First frame', '⇤'), ('Previous frame', '←'), ('Play backwards', '◀\ufe0e'),
         ('Pause', '‖'), ('Play', '▶\ufe0e'), ('Next frame', '→'), ('Last frame', '⇥'), ('Increase speed', '+')]
+    assert 'type="range" aria-label="Frame"' in player
     assert re.findall(r'<img [^>]*>', player)[0].startswith('<img alt="a &quot;search&quot;" id=')
 
 
@@ -212,6 +213,6 @@ def test_animation_without_pictures_is_saved_in_other_formats(stages, tmp_path):
     animation.save(tmp_path / 'search.gif', writer='pillow')
 
     with Image.open(tmp_path / 'search.gif') as gif:
-        assert gif.n_frames == 2 and gif.size == (900, 400)
+        assert gif.n_frames == 2 and gif.size == (1000, 450)
     assert len([axis for axis in animation._fig.axes if axis.images]) == 3
     assert animation._fig.get_suptitle().endswith(' mm')

@@ -87,6 +87,7 @@ def test_alternative_texts(tmp_path):
         nbformat.v4.new_output('display_data', {'image/png': png}, metadata={'image/png': {'alt': 'a < 1 & "b"'}})]))
 
     image, = re.findall('<img[^>]*>', html)
+    assert re.search('<label class="figure"><input [^>]*type="checkbox"[^>]*>' + re.escape(image), html)
     assert re.search('alt=([\'"])(.*?)\\1', image)[2].replace('&lt;', '<').replace('&amp;', '&') == 'a < 1 & "b"'
 
 

@@ -32,8 +32,9 @@ def test_function(name):
     code = dict(gallery.examples(PAGE))[name]
 
     assert f'{name}(' in code and f'docs/figures.md#{name}' in ast.get_docstring(FUNCTIONS[name])
-    assert (ROOT / 'docs' / 'figures' / f'{name}.png').stat().st_size < 70_000
+    assert (ROOT / 'docs' / 'figures' / f'{name}.png').stat().st_size < 160_000
     assert 'describe(' in ast.unparse(FUNCTIONS[name])
+    assert [decorator.id for decorator in FUNCTIONS[name].decorator_list] == ['styled']
 
 
 @pytest.mark.slow
