@@ -3,6 +3,7 @@
 Take `keras`, `layers` and `ops` from here, so that Keras is started only once and in this way.
 """
 
+import copyreg
 import logging
 import os
 import re
@@ -136,7 +137,7 @@ def computing_in(precision, model):
         compute_in('float32')
 
 
-@keras.saving.register_keras_serializable(package='digits')  # So that models can be sent to other processes.
+@keras.saving.register_keras_serializable(package='digits')
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's layer with a bias gradient that is correct in bfloat16.
 
@@ -147,6 +148,16 @@ class Conv2DTranspose(layers.Conv2DTranspose):
 
     def call(self, inputs):
         return self.activation(ops.add(self.bias, ops.conv_transpose(inputs, self.kernel, self.strides, self.padding)))
+
+
+def unpickled(restore, arguments):
+    """Restores a model in a process that has imported this module, and so knows its layer."""
+    return restore(*arguments)
+
+
+# So that models can be sent to other processes. Keras looks for layers only in modules that are imported already.
+_input = layers.Input(shape=(1,))
+copyreg.pickle(type(keras.Model(_input, _input)), lambda model: (unpickled, model.__reduce__()))
 
 
 def _cpu_bfloat16():
