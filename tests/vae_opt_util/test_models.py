@@ -1,3 +1,7 @@
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -146,3 +150,15 @@ def test_loss_of_the_joint_model_is_the_bound_of_its_sample(rng):
     reconstruction = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=(1, 2, 3))
     kl = 0.5 * (np.exp(-20) + t_mean ** 2 - 1 + 20).sum(axis=1)
     np.testing.assert_allclose(loss, reconstruction + kl, rtol=1e-4)
+
+
+def test_model_is_restored_in_a_process_that_has_not_imported_the_networks(tmp_path):
+    model = create_decoder(2)
+    (tmp_path / 'model.pkl').write_bytes(pickle.dumps(model))
+    code = ("import pickle, sys; import numpy as np; model = pickle.load(open(sys.argv[1], 'rb')); "
+            "print(float(model.predict_on_batch(np.ones((1, 2))).sum()))")
+
+    done = subprocess.run([sys.executable, '-c', code, str(tmp_path / 'model.pkl')], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(float(model.predict_on_batch(np.ones((1, 2))).sum()), rel=1e-5)
