@@ -19,7 +19,8 @@ os.write(2, b'WARNING: All log messages before absl::InitializeLog() is called a
             b'To enable the following instructions: AVX2, in other operations, rebuild TensorFlow.\\nwords of C++\\n')
 print('words of Python', file=sys.stderr, flush=True)
 layers, ops = types.ModuleType('keras.layers'), types.SimpleNamespace(zeros=lambda shape: None)
-layers.Conv2DTranspose, layers.Input, Model = object, lambda shape: None, type('Model', (), {'__init__': lambda *_: None})
+layers.Conv2DTranspose, layers.Input = object, lambda shape: None
+Model = type('Model', (), {'__init__': lambda *_: None})
 saving = types.SimpleNamespace(register_keras_serializable=lambda package: lambda layer: layer)
 """
 
