@@ -112,7 +112,12 @@ def create_predictor_linear(latent_dim):
 
 
 def create_classifier(image_shape=image_shape, num_labels=num_labels):
-    """Creates the CNN that predicts label probabilities (n, num_labels) from images; the objective searches with it."""
+    """Creates the CNN that predicts label probabilities (n, num_labels) from images; the objective searches with it.
+
+    Raises:
+        ValueError: see `check_image_shape`.
+    """
+    check_image_shape(image_shape)
     image = layers.Input(shape=image_shape, name='image')
 
     x = layers.Conv2D(32, 3, activation='relu', name='conv_1')(image)

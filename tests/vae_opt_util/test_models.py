@@ -75,7 +75,7 @@ def test_images_that_the_networks_cannot_serve():
     for shape in ((29, 28, 1), (16, 28, 1), (28, 28, 2), (28, 28)):
         with pytest.raises(ValueError, match='even height and width of 18 pixels or more and 1 or 3 channels'):
             create_decoder(2, shape)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match='18 pixels or more'):
         create_classifier((16, 28, 1))
 
 
