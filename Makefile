@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # Not MOLECULES, which names a file of molecules: a variable of that name would replace the user's.
 WITH_MOLECULES := $(VENV)/with-molecules
+WITH_ALL := $(VENV)/with-all
 BENCH_BIN := build/bench-venv/bin
 PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 # Compiles what is used and not all that was installed, once and not in each process of a user who keeps no bytecode.
@@ -55,10 +56,8 @@ test: $(INSTALLED)  ## check style and types, and run the tests, but for the lon
 test-quick: $(INSTALLED)
 	$(PYTEST) 2 -m 'not slow' $(TESTS)
 
-test-all: $(WITH_MOLECULES)  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
+test-all: $(WITH_ALL)  ## run the long tests too: notebooks, kills, statistics, a Dask cluster, a wheel, other backends
 	@$(MAKE) test
-	$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c constraints.txt
-	@$(COMPILE) 'import dask.distributed, jax, torch'
 	$(MAKE) --jobs 3 --output-sync test-long test-jax test-torch $(if $(CHROMIUM),test-pages)
 	$(if $(CHROMIUM),,@echo 'Skipped: make test-browser needs Chromium.')
 
@@ -157,4 +156,10 @@ $(WITH_MOLECULES): $(INSTALLED)
 	@echo 'Installing RDKit, SELFIES and tblite for molecules (180 MB; only the first time) ...'
 	@$(BIN)/$(PIP) -e '.[molecules]' -c $(CONSTRAINTS)
 	@$(COMPILE) 'import molecules.experiments, molecules.latent_space'
+	@touch $@
+
+$(WITH_ALL): $(WITH_MOLECULES)
+	@echo 'Installing Dask, JAX, PyTorch$(if $(CHROMIUM), and Playwright) for all tests (1.3 GB; only the first time) ...'
+	@$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c $(CONSTRAINTS)
+	@$(COMPILE) 'import dask.distributed, jax, torch'
 	@touch $@

@@ -7,7 +7,7 @@ molecule alone. For about two in a hundred molecules there is no conformer, so t
     hydration_energy('CCO')     # -4.1, kcal/mol
 """
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from rdkit import Chem
@@ -80,14 +80,20 @@ def _gap(found):
     return energies[occupations < 1].min() - energies[occupations >= 1].max()
 
 
+@lru_cache(maxsize=10_000)
+def _gap_and_dipole(smiles):
+    """Both come from the same computation, so that who wants both computes once."""
+    found, = _single_points(smiles)
+    return float(_gap(found) / electronvolt), float(np.linalg.norm(found['dipole']) / debye)
+
+
 def dipole(smiles):
     """The dipole moment of a molecule in a vacuum: debye.
 
     Raises:
         ExperimentError: it has no conformer, or the computation fails.
     """
-    found, = _single_points(smiles)
-    return float(np.linalg.norm(found['dipole']) / debye)
+    return _gap_and_dipole(smiles)[1]
 
 
 def gap(smiles):
@@ -96,8 +102,7 @@ def gap(smiles):
     Raises:
         ExperimentError: it has no conformer, or the computation fails.
     """
-    found, = _single_points(smiles)
-    return float(_gap(found) / electronvolt)
+    return _gap_and_dipole(smiles)[0]
 
 
 def hydration_energy(smiles):

@@ -82,11 +82,12 @@ def main():
     parser.add_argument('--failing', type=float, default=0.15, help='share of experiments')
     arguments = parser.parse_args()
 
+    parent = os.getppid()
     objective = objective_for(arguments.target)
     if not arguments.results.exists():
         replace_file(arguments.results, 'number,value,failure\n')
     started = {int(row['number']) for row in rows(arguments.results)}
-    running, parent = [], os.getppid()
+    running = []
     while os.getppid() == parent:
         for row in rows(arguments.journal):
             number = int(row['number'])
