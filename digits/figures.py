@@ -540,7 +540,7 @@ def plot_constrained(t, y, moved, title):
                      alpha=0.25, rasterized=True)
         for label, of_label in enumerate(points):
             scatter = axis.scatter(*of_label.T, c=np.full(len(of_label), label), cmap=_label_colormap, vmin=-0.5,
-                                   vmax=9.5, s=20, edgecolors='black', linewidths=0.7, zorder=3)
+                                   vmax=9.5, s=20, edgecolors='black', linewidths=0.7, zorder=6)  # Above numbers.
         axis.set(title=name, xlabel='$t_1$', ylabel='$t_2$', xlim=(-limit, limit), ylim=(-limit, limit), aspect='equal')
         axis.label_outer()
         write_labels(axis, np.asarray(t), np.asarray(y))

@@ -387,7 +387,7 @@ def plot_slices(slices: Sequence[Slice], title: str, unit: str = '') -> Figure:
     """
     columns = min(len(slices), 4)
     rows = -(-len(slices) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(max(5, 2.5 * columns), 1.2 + 2.3 * rows),
+    figure, axes = plt.subplots(rows, columns, figsize=(max(6, 2.5 * columns), 1.2 + 2.3 * rows),
                                 sharey=True, squeeze=False)
     for axis in axes.flat[len(slices):]:
         axis.set_visible(False)

@@ -22,14 +22,15 @@ def predict(model, x, description, batch_size=500):
     Raises:
         ValueError: `x` has no rows.
     """
+    first = x[0] if isinstance(x, list) else x
+    if len(first) == 0:
+        raise ValueError(f'There is nothing to {description}: got an array with shape {np.shape(first)}.')
     if not hasattr(model, 'predict_on_batch'):
         return np.concatenate([model(x[start:start + batch_size]) for start in range(0, len(x), batch_size)])
     from networks.backend import compiling_is_expected  # Keras, which other models do without.
 
     inputs = [np.asarray(of_input, dtype=expected.dtype)
               for of_input, expected in zip(x if isinstance(x, list) else [x], model.inputs, strict=True)]
-    if len(inputs[0]) == 0:
-        raise ValueError(f'There is nothing to {description}: got an array with shape {inputs[0].shape}.')
     batches = []
     with compiling_is_expected(), \
             tqdm(total=len(inputs[0]), desc=description, unit='row', file=sys.stdout, delay=1, leave=False) as bar:

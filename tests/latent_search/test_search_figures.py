@@ -55,6 +55,9 @@ def test_slices(d):
         mean, best = (drawn.get_xydata() for drawn in axis.lines)
         np.testing.assert_allclose(mean, np.c_[line[:, i], search.posterior(line)[0]])
         np.testing.assert_array_equal(best, [[search.x_opt[i], search.fx_opt]])
+    figure.canvas.draw()
+    (left, _), (right, _) = figure.legends[0].get_window_extent().get_points()
+    assert 0 <= left < right <= figure.bbox.width
     assert axes[0].get_ylabel() == 'Objective (mm)' and f'It changes most along coordinate {d}, by' in figure.alt
 
 
