@@ -159,7 +159,7 @@ $(WITH_MOLECULES): $(INSTALLED)
 	@touch $@
 
 $(WITH_ALL): $(WITH_MOLECULES)
-	@echo 'Installing Dask, JAX, PyTorch$(if $(CHROMIUM), and Playwright) for all tests (1.3 GB; only the first time) ...'
+	@echo 'Installing Dask, JAX, PyTorch$(if $(CHROMIUM), and Playwright) for all tests ...'
 	@$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c $(CONSTRAINTS)
 	@$(COMPILE) 'import dask.distributed, jax, torch'
 	@touch $@

@@ -6,7 +6,6 @@ import pytest
 from digits.figures import (
     plot_architecture,
     plot_constrained,
-    plot_generated,
     plot_images,
     plot_latent_spaces,
     plot_learning_curves,
@@ -14,10 +13,8 @@ from digits.figures import (
     plot_principal_components,
     plot_progress,
     plot_reconstructions,
-    plot_top,
-    plot_top_beside,
-    plot_variations,
 )
+from digits.image_figures import plot_generated, plot_top, plot_top_beside, plot_variations
 from latent_search.points import create_grid
 
 SQUARE = [(-4.0, 4.0)] * 2

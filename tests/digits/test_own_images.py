@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from digits.data import check_target, choose_examples, load_data, load_mnist
-from digits.figures import plot_images, plot_latent_spaces, plot_nll, plot_top
+from digits.figures import plot_images, plot_latent_spaces, plot_nll
+from digits.image_figures import plot_top
 from latent_search import create_grid
 
 
@@ -166,7 +167,8 @@ def test_objectives_of_own_labels(num, rng):
 def test_objectives_measures_and_figures_are_imported_without_keras():
     code = """
 import sys
-import digits.figures, digits.measures, digits.objectives, digits.tables, latent_search, networks.prediction
+import digits.figures, digits.image_figures, digits.measures, digits.objectives, digits.tables, latent_search
+import networks.prediction
 print({'keras', 'tensorflow', 'GPyOpt'} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from digits.article import shares_near, statements, statements_table
-from digits.figures import plot_methods
+from digits.image_figures import plot_methods
 from digits.measures import mean_distance_of_labels, mean_pixel_distance
 from digits.objectives import assess_objective, nll_prior
 from digits.tables import losses_table, objectives_table, searches_table, table, typical_table, variations_table
