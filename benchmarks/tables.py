@@ -272,16 +272,17 @@ def _molecule_models(root):
         for name, figures in found.items()])
 
 
-# The notebooks, and the models that each trains where it does not load the pretrained ones.
-_trained_in = {
-    'variational_autoencoder_opt': ['vae-predictor-off', 'vae-predictor-softmax', 'vae-predictor-linear', 'classifier',
-                                    'judge'],
-    'latent_spaces': [],
-    'external_results': [],
-    'higher_dimensions': ['vae-predictor-softmax', 'vae-predictor-softmax-10d', 'classifier', 'judge'],
-    'molecules': ['qm9/vae-predictor-linear', 'qm9/vae-predictor-off'],
-    'alternatives': ['vae-predictor-softmax', 'vae-predictor-off', 'classifier', 'judge', 'vae-conditional',
-                     'latent-constraints'],
+# The notebooks, their names in tables, and the models that each trains where it does not load the pretrained ones.
+_notebooks = {
+    'variational_autoencoder_opt': ('Main notebook', ['vae-predictor-off', 'vae-predictor-softmax',
+                                                      'vae-predictor-linear', 'classifier', 'judge']),
+    'latent_spaces': ('Latent spaces', []),
+    'external_results': ('Results from outside', []),
+    'higher_dimensions': ('More dimensions', ['vae-predictor-softmax', 'vae-predictor-softmax-10d', 'classifier',
+                                              'judge']),
+    'molecules': ('Molecules', ['qm9/vae-predictor-linear', 'qm9/vae-predictor-off']),
+    'alternatives': ('Alternatives', ['vae-predictor-softmax', 'vae-predictor-off', 'classifier', 'judge',
+                                      'vae-conditional', 'latent-constraints']),
 }
 
 
@@ -291,12 +292,12 @@ def _times(root):
                 read_csv(root / 'benchmarks' / 'results' / 'training_times.csv').rows}
     training |= {f'qm9/{name}': model['seconds'] for name, model in read_manifest(root, 'models/qm9').items()}
     rows = []
-    for name, models in _trained_in.items():
-        notebook = json.loads((root / 'notebooks' / f'{name}.ipynb').read_text(encoding='utf-8'))
+    for file, (name, models) in _notebooks.items():
+        notebook = json.loads((root / 'notebooks' / f'{file}.ipynb').read_text(encoding='utf-8'))
         if 'measured' not in notebook['metadata']:
-            raise ValueError(f'{name}.ipynb does not say how long it took. Execute it by `make notebook`.')
+            raise ValueError(f'{file}.ipynb does not say how long it took. Execute it by `make notebook`.')
         seconds, cores, gigabytes = (notebook['metadata']['measured'][key] for key in ('seconds', 'cores', 'gigabytes'))
-        rows.append([f'`{name}`', f'{seconds / 60:.1f} min', str(cores), f'{gigabytes} GB',
+        rows.append([name, f'{seconds / 60:.1f} min', str(cores), f'{gigabytes} GB',
                      f'{sum(training[model] for model in models) / 60:.0f} min' if models else ''])
     return Table(['notebook', 'time with pretrained models', 'CPU cores', 'memory of its largest process',
                   'training its models, in addition'], rows)

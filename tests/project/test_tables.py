@@ -133,11 +133,15 @@ def test_command(project):
 
 def test_each_notebook_says_how_long_it_takes():
     whole = tables.SUMMARIES['times'](ROOT)
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    names = dict(re.findall(r'^\| \[(.+)\]\(notebooks/(.+)\) \|', readme, re.MULTILINE))
 
-    for path in (ROOT / 'notebooks').glob('*.ipynb'):
-        row, = (row for row in whole.rows if row[0] == f'`{path.stem}`')
+    assert [row[0] for row in whole.rows] == list(names)
+    for name, file in names.items():
+        row, = (row for row in whole.rows if row[0] == name)
+        path = ROOT / 'notebooks' / file
         first, *_ = nbformat.read(path, as_version=4).cells
-        assert f'rows: `{path.stem}` -->' in first.source and f'| {row[1]} | {row[2]} | {row[3]} |' in first.source
+        assert f'rows: {name} -->' in first.source and f'| {row[1]} | {row[2]} | {row[3]} |' in first.source
         assert re.fullmatch(r'[\d.]+ min', row[1]) and re.fullmatch(r'[\d.]+ GB', row[3])
         assert bool(row[4]) == ('use_pretrained = True' in path.read_text(encoding='utf-8'))
 
