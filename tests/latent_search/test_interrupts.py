@@ -24,6 +24,14 @@ STEPS = {'ask': lambda search: search.ask(), 'tell': lambda search: search.tell(
          'step': lambda search: search.step()}
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """Also where a shell has started the tests in the background, so that they ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(step, at, files=FILES):
     """Raises KeyboardInterrupt before the bytecode instruction `at` of our files; returns how many there were."""
     count = 0
