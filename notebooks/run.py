@@ -71,6 +71,7 @@ PLAYER
   .jp-Cell { padding: 2px; }
 }
 @media print {  /* Paper does not scroll. */
+  .jp-OutputArea-output img { max-height: 95vh; width: auto; }  /* Not cut in two. */
   .jp-InputPrompt, .jp-OutputPrompt, .anim-controls { display: none; }
   .jp-Cell, body.jp-Notebook { padding: 2px 0; }
   .jp-RenderedHTMLCommon math { overflow: visible; }
