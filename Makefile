@@ -37,7 +37,6 @@ ifeq ($(NOTEBOOK_PATH),)
 $(error There is no notebook '$(NOTEBOOK)', but there are $(basename $(notdir $(wildcard notebooks/*.ipynb))))
 endif
 NEEDED := $(if $(filter molecules.ipynb,$(notdir $(NOTEBOOK_PATH))),$(WITH_MOLECULES),$(INSTALLED))
-comma := ,
 
 .PHONY: help run test test-quick test-all test-long test-oldest test-backends test-outputs test-jax test-torch test-browser \
     test-pages lab explore images train train-molecules bench bench-training bench-molecules notebook docs clean
@@ -159,7 +158,7 @@ $(WITH_MOLECULES): $(INSTALLED)
 	@touch $@
 
 $(WITH_ALL): $(WITH_MOLECULES)
-	@echo 'Installing Dask, JAX, PyTorch$(if $(CHROMIUM), and Playwright) for all tests ...'
-	@$(BIN)/$(PIP) -e '.[dask,backends$(if $(CHROMIUM),$(comma)browser)]' -c $(CONSTRAINTS)
+	@echo 'Installing Dask, JAX, PyTorch and Playwright for all tests ...'
+	@$(BIN)/$(PIP) -e '.[dask,backends,browser]' -c $(CONSTRAINTS)
 	@$(COMPILE) 'import dask.distributed, jax, torch'
 	@touch $@

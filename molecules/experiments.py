@@ -82,7 +82,7 @@ def _gap(found):
 
 @lru_cache(maxsize=10_000)
 def _gap_and_dipole(smiles):
-    """Both come from the same computation, so that who wants both computes once."""
+    """Electronvolts and debye. They come from one computation, which is not repeated for the other."""
     found, = _single_points(smiles)
     return float(_gap(found) / electronvolt), float(np.linalg.norm(found['dipole']) / debye)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from molecules import experiments
 from molecules.experiments import ExperimentError, conformer, dipole, gap, hydration_energy
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,17 @@ def test_experiments_are_repeatable_to_the_last_bit(experiment):
     first = experiment('NCC(=O)O')
     experiment('CCO')
 
-    assert experiment('NCC(=O)O') == first and isinstance(first, float) and np.isfinite(first)
+    again = experiment('OC(=O)CN')  # Written otherwise, so that it is computed again.
+    assert again == first and isinstance(first, float) and np.isfinite(first)
+
+
+def test_gap_and_dipole_come_from_one_computation(monkeypatch):
+    computed = []
+    monkeypatch.setattr(experiments, 'conformer', lambda smiles: computed.append(smiles) or conformer(smiles))
+
+    for experiment in (gap, dipole, gap):
+        experiment('CCCCCCN')
+    assert computed == ['CCCCCCN']
 
 
 def test_another_process_finds_the_same():

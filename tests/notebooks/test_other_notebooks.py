@@ -212,7 +212,7 @@ def test_laboratory_ends_with_the_process_that_started_it(tmp_path):
     parent.kill()
     parent.wait()
 
-    for _ in range(600):  # It may still be importing.
+    for _ in range(600):  # A minute, since other tests may take the cores.
         if not runs(laboratory):
             break
         time.sleep(0.1)
