@@ -6,7 +6,7 @@ the experiment fails, and ends the search once the budget is spent.
 
 import heapq
 import random
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from rdkit import Chem, DataStructs
@@ -18,6 +18,8 @@ from latent_search import create_optimizer
 from molecules.latent_space import points_around, widest
 from molecules.properties import is_plausible
 from molecules.vocabulary import canonical
+
+_morgan = rdFingerprintGenerator.GetMorganGenerator(radius=3, fpSize=2048)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Inventing molecules
@@ -135,18 +137,39 @@ class Library:
     """
 
     def __init__(self, smiles, space):
-        self.smiles, self.codes = smiles, space.encode(smiles)
-        self.properties = space.properties(self.codes)
-        generator = rdFingerprintGenerator.GetMorganGenerator(radius=3, fpSize=2048)
-        self.fingerprints = [generator.GetCountFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
+        self.smiles, self.space = smiles, space
         self.rows = {text: row for row, text in enumerate(smiles)}
 
     @cached_property
+    def codes(self):
+        return self.space.encode(self.smiles)
+
+    @cached_property
+    def properties(self):
+        """What the joint predictor reads from the codes."""
+        return self.space.properties(self.codes)
+
+    @property
+    def fingerprints(self):
+        return [fingerprint(text) for text in self.smiles]
+
+    @property
     def descriptors(self):
-        """RDKit's descriptors of the molecules that have a value for each, (n, about 200)."""
-        found = np.array([list(Descriptors.CalcMolDescriptors(Chem.MolFromSmiles(text)).values())
-                          for text in self.smiles])
+        """RDKit's descriptors that have a value for each molecule, (n, about 200)."""
+        found = np.array([descriptors(text) for text in self.smiles])
         return found[:, (np.isfinite(found) & (np.abs(found) < 1e6)).all(axis=0)]
+
+
+@cache
+def fingerprint(smiles):
+    """The counts of a Morgan fingerprint of radius 3."""
+    return _morgan.GetCountFingerprint(Chem.MolFromSmiles(smiles))
+
+
+@cache
+def descriptors(smiles):
+    """All of RDKit's descriptors."""
+    return np.array(list(Descriptors.CalcMolDescriptors(Chem.MolFromSmiles(smiles)).values()))
 
 
 def any_of_library(start, measure, seed, space, library):
@@ -180,11 +203,11 @@ def fingerprint_process(start, measure, seed, space, library):
 
     Mean and variance are the likeliest, in closed form; so is the ratio of noise, by a search.
     """
-    columns = {}
+    columns, fingerprints = {}, library.fingerprints
 
     def similarities(row):
         if row not in columns:
-            columns[row] = np.array(DataStructs.BulkTanimotoSimilarity(library.fingerprints[row], library.fingerprints))
+            columns[row] = np.array(DataStructs.BulkTanimotoSimilarity(fingerprints[row], fingerprints))
         return columns[row]
 
     def acquisition(rows, y, left):

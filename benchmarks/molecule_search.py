@@ -3,10 +3,10 @@
     MOLECULES=qm9.csv.gz python benchmarks/molecule_search.py
 
 It needs QM9. Five methods invent molecules; the others choose from a library of 30,000 molecules of QM9 that the
-model was trained on. All start with the same ten molecules of that library, and every experiment counts, also those
-that fail. Experiments are computed by `molecules.experiments`. Settings were chosen on seeds from 100. Searches that an
-interrupted run has finished, in build/bench, are read back. The tables are printed, written to
-benchmarks/results/molecules*.csv, and from there into the pages.
+model was trained on, another one for each seed. All start with the same ten molecules, and every experiment counts,
+also those that fail. Experiments are computed by `molecules.experiments`. Settings were chosen on seeds from 100, which
+share a library of other molecules. Searches that an interrupted run has finished, in build/bench, are read back. The
+tables are printed, written to benchmarks/results/molecules*.csv, and from there into the pages.
 """
 
 import argparse
@@ -53,19 +53,29 @@ class BudgetSpentError(Exception):
 
 @cache
 def prepared():
-    """The latent space and the library."""
-    space = LatentSpace(load_pretrained('vae-predictor-linear'), QM9)
-    smiles = np.random.default_rng(0).permutation(read_smiles())[:library_size + 5_000]
+    """The latent space; 30,000 molecules of its training data for choosing settings; and the rest for comparisons."""
+    smiles = np.random.default_rng(0).permutation(read_smiles())
     found = encode_molecules([str(text) for text in smiles], QM9).smiles
     trained_on = split(found)['train']
-    library = [text for text, use in zip(found, trained_on, strict=True) if use and is_plausible(text)][:library_size]
-    return space, Library(library, space)
+    usable = [text for text, use in zip(found, trained_on, strict=True) if use and is_plausible(text)]
+    return LatentSpace(load_pretrained('vae-predictor-linear'), QM9), usable[:library_size], usable[library_size:]
+
+
+@cache
+def start_and_library(seed):
+    """The ten molecules that all methods start with, and the library, which holds them."""
+    space, for_settings, others = prepared()
+    start = np.random.default_rng(seed).choice(for_settings, num_start, replace=False).tolist()
+    if seed >= 100:
+        return start, Library(for_settings, space)
+    drawn = np.random.default_rng(seed).choice(others, library_size - num_start, replace=False).tolist()
+    return start, Library(start + drawn, space)
 
 
 def run_one(method, task, seed):
     """One search: values (budget,), NaN where an experiment failed, and the molecules, as JSON."""
-    space, library = prepared()
-    start = np.random.default_rng(seed).choice(library.smiles, num_start, replace=False).tolist()
+    space = prepared()[0]
+    start, library = start_and_library(seed)
     values, smiles = [], []
 
     def measure(text):
