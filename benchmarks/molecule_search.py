@@ -14,7 +14,7 @@ import heapq
 import json
 import sys
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from molecules.data import encode_molecules, read_smiles, split
 from molecules.experiments import ExperimentError, dipole, gap, hydration_energy
 from molecules.joint_model import load_pretrained, qm9_dir
 from molecules.latent_space import LatentSpace
+from molecules.processes import map_molecules
 from molecules.properties import is_plausible
 from molecules.vocabulary import QM9
 
@@ -72,6 +73,14 @@ def start_and_library(seed):
     return start, Library(start + drawn, space)
 
 
+def value_of(task, smiles):
+    """The value of a molecule, NaN where the experiment fails."""
+    try:
+        return tasks[task](smiles)
+    except ExperimentError:
+        return np.nan
+
+
 def run_one(method, task, seed):
     """One search: values (budget,), NaN where an experiment failed, and the molecules, as JSON."""
     space = prepared()[0]
@@ -82,10 +91,7 @@ def run_one(method, task, seed):
         if len(values) == budget:
             raise BudgetSpentError
         smiles.append(text)
-        try:
-            values.append(tasks[task](text))
-        except ExperimentError:
-            values.append(np.nan)
+        values.append(value_of(task, text))
         return None if np.isnan(values[-1]) else values[-1]
 
     with threadpool_limits(1):
@@ -108,6 +114,21 @@ def run_kept(method, task, seed):
                 lambda: run_one(method, task, seed))
 
 
+@cache
+def values_of_all(task):
+    """The values of all molecules that libraries are drawn from: a dict."""
+    _, for_settings, others = prepared()
+    found = kept(f'molecules-{task}-{molecules_version()}-all', lambda: {
+        'values': np.array(map_molecules(partial(value_of, task), for_settings + others, 'measure molecules'))})
+    return dict(zip(for_settings + others, found['values'], strict=True))
+
+
+def best_of_library(task, seed):
+    """The highest value in the library of a seed."""
+    values = values_of_all(task)
+    return np.nanmax([values[smiles] for smiles in start_and_library(seed)[1].smiles])
+
+
 def best_so_far(values):
     """The highest value up to each experiment; the worst of all that succeeded where there is none yet."""
     return np.maximum.accumulate(np.where(np.isnan(values), np.nanmin(values), values))
@@ -123,7 +144,8 @@ def against(ours, other):
 
 
 def measure_task(task, names, seeds, n_jobs):
-    """Rows of three tables for one task: best values, their curves, and the ten best molecules of the first seed."""
+    """Rows of four tables for one task: best values, how often the best of the library was found, curves of the best
+    values, and the ten best molecules of the first seed."""
     jobs = [(method, seed) for method in names for seed in seeds]
     found = {}
     for (method, seed), result in zip(jobs, Parallel(n_jobs, return_as='generator')(
@@ -131,23 +153,29 @@ def measure_task(task, names, seeds, n_jobs):
         found.setdefault(method, []).append(best_so_far(result['values']))
         print(f'... {task}, {method}, seed {seed}: {found[method][-1][[num - 1 for num in at]].round(2)}, '
               f'{time.strftime("%X")}', file=sys.stderr, flush=True)
-    rows, curves, ten_best = [], [], []
+    rows, of_library, curves, ten_best = [], [], [], []
+    best_of = np.array([best_of_library(task, seed) for seed in seeds]) if set(names) & set(screening) else None
     for method in names:
         best = np.array(found[method])[:, [num - 1 for num in at]]
         ours = 'ours, inventing' if method in inventing else 'ours, screening'
-        cells = []
-        for i in range(len(at)):
-            low, median, high = np.quantile(best[:, i], (0.25, 0.5, 0.75))
-            cells.append(f'{median:.2f} ({low:.2f}–{high:.2f})')
+        cells = [median_and_quartiles(best[:, i]) for i in range(len(at))]
         wins = [against(np.array(found[ours])[:, num - 1], best[:, i]) if ours in found and method != ours else ''
                 for i, num in enumerate(at)]
         rows.append([f'{method}, {task}', len(seeds), *cells, *wins])
+        if method in screening:
+            of_library.append([f'{method}, {task}', median_and_quartiles(best_of),
+                               *(f'{(best[:, i] == best_of).sum()} of {len(seeds)}' for i in range(len(at)))])
         curves += [[method, num, *(f'{value:.3f}' for value in np.quantile(
             [of_seed[num - 1] for of_seed in found[method]], (0.25, 0.5, 0.75))), task]
             for num in range(num_start, budget + 1, 5)]
         ten_best += [[f'{method}, {task}', smiles, f'{value:.2f}'] for smiles, value in best_molecules(
             run_kept(method, task, seeds[0]))]
-    return rows, curves, ten_best
+    return rows, of_library, curves, ten_best
+
+
+def median_and_quartiles(values):
+    low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return f'{median:.2f} ({low:.2f}–{high:.2f})'
 
 
 def best_molecules(result, num=10):
@@ -157,10 +185,12 @@ def best_molecules(result, num=10):
                           key=lambda pair: pair[1])
 
 
-def other_curves(curves):
-    """The curves of other methods and tasks, which stay as they were measured before."""
+def all_curves(curves):
+    """These curves, and those of other methods and tasks as they were measured before, in the order of both."""
     path, measured = results_dir / 'molecules_curves.csv', {(row[0], row[-1]) for row in curves}
-    return [row for row in read_csv(path).rows if (row[0], row[-1]) not in measured] if path.exists() else []
+    before = read_csv(path).rows if path.exists() else []
+    others = [row for row in before if (row[0], row[-1]) not in measured]
+    return sorted(others + curves, key=lambda row: (list(tasks).index(row[-1]), list(methods).index(row[0])))
 
 
 def main():
@@ -174,14 +204,16 @@ def main():
 
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     tables = [measure_task(task, arguments.methods, seeds, arguments.jobs) for task in arguments.tasks]
-    rows, curves, ten_best = (sum(of_tasks, []) for of_tasks in zip(*tables, strict=True))
+    rows, of_library, curves, ten_best = (sum(of_tasks, []) for of_tasks in zip(*tables, strict=True))
     header = ['method', 'searches', *(f'best after {num}' for num in at), *(f'ours wins : loses, {num}' for num in at)]
     if arguments.first_seed:
         print(table(header, rows))
         return
     write('molecules', header, with_those_of_before('molecules', rows))
+    write('molecules_found', ['method', 'best of the library', *(f'found after {num}' for num in at)],
+          with_those_of_before('molecules_found', of_library))
     write_file('molecules_curves', [['method', 'evaluations', 'low', 'median', 'high', 'knowledge'],
-                                    *other_curves(curves), *curves])
+                                    *all_curves(curves)])
     write_file('molecules_ten_best', [['method', 'smiles', 'value'],
                                       *with_those_of_before('molecules_ten_best', ten_best)])
     update_pages()
